@@ -1,0 +1,344 @@
+"""Every frame of the wire, one struct each (docs/protocol.md §9).
+
+A frame is a tagged msgspec array. Signed structures travel in it as opaque bytes, so that what is verified and hashed
+is what travelled. ``ref`` is a number that the client chooses for a request; its answer carries the same one.
+
+A field's limit is part of its type: longer input is refused before it is read. Every answer that acknowledges
+something is sent only after what it acknowledges would survive a crash of the relay.
+"""
+
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta, Struct
+
+from chaton.limits import (
+    BATCH_MAX,
+    DETAIL_CHARS_MAX,
+    ENVELOPE_BYTES_MAX,
+    RECORD_BYTES_MAX,
+    RECORDS_PER_FRAME_MAX,
+    UINT_MAX,
+)
+
+Key: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Signature: TypeAlias = Annotated[bytes, Meta(min_length=64, max_length=64)]
+Uint: TypeAlias = Annotated[int, Meta(ge=0, le=UINT_MAX)]
+Ref: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+RecordBytes: TypeAlias = Annotated[bytes, Meta(max_length=RECORD_BYTES_MAX)]
+Envelope: TypeAlias = Annotated[bytes, Meta(max_length=ENVELOPE_BYTES_MAX)]
+EventBody: TypeAlias = Annotated[bytes, Meta(max_length=ENVELOPE_BYTES_MAX)]
+BundleBytes: TypeAlias = Annotated[bytes, Meta(max_length=1331)]
+ParcelBytes: TypeAlias = Annotated[bytes, Meta(max_length=1747)]
+Records: TypeAlias = Annotated[list[RecordBytes], Meta(max_length=RECORDS_PER_FRAME_MAX)]
+Word: TypeAlias = Annotated[str, Meta(max_length=40)]
+Detail: TypeAlias = Annotated[str, Meta(max_length=DETAIL_CHARS_MAX)]
+
+KIND_RECORD = 0
+KIND_MESSAGE = 1
+KIND_PRUNED = 2
+
+
+class ClientFrame(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    """What a client may say."""
+
+
+class Login(ClientFrame, tag=1, frozen=True):
+    """The answer to Welcome's nonce: ``identity 32 | cn 32 | signature 64``. Answered by LoggedIn or Refused."""
+
+    answer: Annotated[bytes, Meta(min_length=128, max_length=128)]
+
+
+class Peek(ClientFrame, tag=2, frozen=True):
+    """Ask to read one room's log with an invite's key, before or after Login. Answered by Done or Refused."""
+
+    ref: Ref
+    room: Key
+    invite: Key
+    client_nonce: Key
+    signature: Signature
+
+
+class Log(ClientFrame, tag=3, frozen=True):
+    """Ask for the records of a room after number ``after`` (-1: from GENESIS). Answered by RecordsPage…, LogEnd."""
+
+    ref: Ref
+    room: Key
+    after: Annotated[int, Meta(ge=-1, le=2**32 - 1)]
+
+
+class Create(ClientFrame, tag=4, frozen=True):
+    """Make a room. Answered by Accepted (s = 0, T = room id) or Refused."""
+
+    ref: Ref
+    genesis: RecordBytes
+
+
+class Submit(ClientFrame, tag=5, frozen=True):
+    """Offer a signed record. Answered by Accepted, or Refused with ``head-moved`` and the records one lacks."""
+
+    ref: Ref
+    room: Key
+    record: RecordBytes
+
+
+class Turn(ClientFrame, tag=6, frozen=True):
+    """Ask for a turn to sign at the head (§2). Answered by YourTurn when it comes."""
+
+    ref: Ref
+    room: Key
+
+
+class Follow(ClientFrame, tag=7, frozen=True):
+    """Ask for a room's events after ``after`` and all later ones. Answered by Event, CaughtUp, then Event as they come."""
+
+    ref: Ref
+    room: Key
+    after: Uint
+
+
+class Unfollow(ClientFrame, tag=8, frozen=True):
+    """Stop a room's events. Answered by Done."""
+
+    ref: Ref
+    room: Key
+
+
+class Send(ClientFrame, tag=9, frozen=True):
+    """Offer an envelope. Answered by Accepted with its s, or Refused. The same envelope again is answered the same."""
+
+    ref: Ref
+    room: Key
+    envelope: Envelope
+
+
+class Direct(ClientFrame, tag=10, frozen=True):
+    """Open the direct room with an identity. Answered by DirectRoom (to both) and Done."""
+
+    ref: Ref
+    peer: Key
+
+
+class Publish(ClientFrame, tag=11, frozen=True):
+    """Make a bundle the own current one. Answered by Done."""
+
+    ref: Ref
+    bundle: BundleBytes
+
+
+class Bundles(ClientFrame, tag=12, frozen=True):
+    """Ask for the current bundles of identities. Answered by BundleList with those there are."""
+
+    ref: Ref
+    identities: Annotated[list[Key], Meta(max_length=BATCH_MAX)]
+
+
+class ParcelTo(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    """One parcel and whom it is for."""
+
+    to: Key
+    parcel: ParcelBytes
+
+
+class Parcels(ClientFrame, tag=13, frozen=True):
+    """Post parcels to members of a room. Answered by ParcelsStored with those that name an old bundle."""
+
+    ref: Ref
+    room: Key
+    parcels: Annotated[list[ParcelTo], Meta(max_length=BATCH_MAX)]
+
+
+class ParcelTaken(ClientFrame, tag=14, frozen=True):
+    """Tell that parcels are opened and kept, or dropped for good: the relay deletes them. Answered by Done."""
+
+    ref: Ref
+    tokens: Annotated[list[Uint], Meta(max_length=BATCH_MAX)]
+
+
+class Ping(ClientFrame, tag=15, frozen=True):
+    """Show that the client lives. Answered by Pong."""
+
+    ref: Ref
+
+
+class RelayFrame(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    """What a relay may say."""
+
+
+class Welcome(RelayFrame, tag=64, frozen=True):
+    """The first frame of a connection: the nonce ``sn``, the relay's clock in ms, its version."""
+
+    nonce: Key
+    now: Uint
+    version: Word
+
+
+class RoomSummary(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    """A room one belongs to: its last record and event number, and whether one is still pending there."""
+
+    room: Key
+    n: Uint
+    s: Uint
+    pending: bool
+
+
+class DirectSummary(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    """A direct room, its peer and its last event number."""
+
+    room: Key
+    peer: Key
+    s: Uint
+
+
+class LoggedIn(RelayFrame, tag=65, frozen=True):
+    """Login succeeded; hints about where one belongs, which every client checks against the logs."""
+
+    rooms: Annotated[list[RoomSummary], Meta(max_length=10_000)]
+    directs: Annotated[list[DirectSummary], Meta(max_length=10_000)]
+
+
+class Refused(RelayFrame, tag=66, frozen=True):
+    """A request was refused and changed nothing.
+
+    ``code`` is a stable word, ``detail`` a sentence, ``retry_ms`` when to try again (0: waiting does not help),
+    ``records`` what one lacks of the log (``head-moved``), at most 256 from the offered record's number on.
+    A Refused to Login has ref 0.
+    """
+
+    ref: Ref
+    code: Word
+    detail: Detail
+    retry_ms: Uint
+    records: Records
+
+
+class Done(RelayFrame, tag=67, frozen=True):
+    """A request was carried out."""
+
+    ref: Ref
+
+
+class Accepted(RelayFrame, tag=68, frozen=True):
+    """A record or message is in the room, as event ``s``; ``transcript`` is T_s."""
+
+    ref: Ref
+    s: Uint
+    transcript: Key
+
+
+class YourTurn(RelayFrame, tag=69, frozen=True):
+    """The head is held for the asker for 2 s: sign at ``n`` + 1."""
+
+    ref: Ref
+    n: Uint
+    head: Key
+
+
+class RecordsPage(RelayFrame, tag=70, frozen=True):
+    """Records in order, the first of number ``first``."""
+
+    ref: Ref
+    first: Uint
+    records: Records
+
+
+class LogEnd(RelayFrame, tag=71, frozen=True):
+    """The log is told, up to ``n`` with ``head``."""
+
+    ref: Ref
+    n: Uint
+    head: Key
+
+
+class Event(RelayFrame, tag=72, frozen=True):
+    """Event ``s`` of a room: a record, an envelope, or a pruned message's bare id (``kind`` 0, 1, 2).
+
+    ``at`` is the relay's clock in ms, ``sender`` its word on who sent it: a hint, only to address a NEED.
+    One event is encoded once, whoever receives it, so it carries no ref.
+    """
+
+    room: Key
+    s: Uint
+    at: Uint
+    kind: Annotated[int, Meta(ge=0, le=2)]
+    sender: Key
+    body: EventBody
+
+
+class CaughtUp(RelayFrame, tag=73, frozen=True):
+    """All events up to ``s`` are told; what follows is live."""
+
+    ref: Ref
+    room: Key
+    s: Uint
+
+
+class BundleList(RelayFrame, tag=74, frozen=True):
+    """The bundles that were asked for and exist."""
+
+    ref: Ref
+    bundles: Annotated[list[BundleBytes], Meta(max_length=BATCH_MAX)]
+
+
+class ParcelsStored(RelayFrame, tag=75, frozen=True):
+    """Parcels are stored, but for those whose recipient has a newer bundle (here it is) or none (not stored)."""
+
+    ref: Ref
+    stale: Annotated[list[BundleBytes], Meta(max_length=BATCH_MAX)]
+    absent: Annotated[list[Key], Meta(max_length=BATCH_MAX)]
+
+
+class Parcel(RelayFrame, tag=76, frozen=True):
+    """A parcel for this client, told again at each login until ParcelTaken names its token."""
+
+    token: Uint
+    parcel: ParcelBytes
+
+
+class ParcelsEnd(RelayFrame, tag=77, frozen=True):
+    """After LoggedIn: all parcels that waited have been told."""
+
+
+class DirectRoom(RelayFrame, tag=78, frozen=True):
+    """A direct room exists: with whom, and where its events stand."""
+
+    room: Key
+    peer: Key
+    s: Uint
+
+
+class LogMoved(RelayFrame, tag=79, frozen=True):
+    """A hint to somebody pending or just seated: look at this room's log again."""
+
+    room: Key
+
+
+class Presence(RelayFrame, tag=80, frozen=True):
+    """The relay's unsigned hint that somebody is connected or no longer is."""
+
+    room: Key
+    identity: Key
+    online: bool
+
+
+class Pong(RelayFrame, tag=81, frozen=True):
+    """The answer to Ping."""
+
+    ref: Ref
+
+
+class Goodbye(RelayFrame, tag=82, frozen=True):
+    """The last frame: why the relay closes (replaced, shutdown, protocol, idle, limited) and when to come back."""
+
+    code: Word
+    detail: Detail
+    retry_ms: Uint
+
+
+AnyClientFrame: TypeAlias = (
+    Login | Peek | Log | Create | Submit | Turn | Follow | Unfollow | Send | Direct
+    | Publish | Bundles | Parcels | ParcelTaken | Ping
+)  # fmt: skip
+AnyRelayFrame: TypeAlias = (
+    Welcome | LoggedIn | Refused | Done | Accepted | YourTurn | RecordsPage | LogEnd | Event | CaughtUp
+    | BundleList | ParcelsStored | Parcel | ParcelsEnd | DirectRoom | LogMoved | Presence | Pong | Goodbye
+)  # fmt: skip
