@@ -23,7 +23,8 @@
         ├── BundleRefused         rollback, future, expired, stranger
         ├── ParcelRefused         recipient, ciphertext, padding, member
         ├── ChainRefused          sender, epoch, fork
-        └── MessageRefused        room, chain, sender, muted, closed, index, future, fork, ciphertext, padding
+        └── MessageRefused        room, chain, sender, muted, closed, index, future, fork,
+                                  commitment, ciphertext, padding
 
 A ``ProtocolError`` is about bytes and is caught where those bytes are judged; the others travel to a person.
 ``TypeError`` and a failed ``assert`` are for our own bugs: bytes from outside cause neither.

@@ -89,7 +89,7 @@ class Turn(ClientFrame, tag=6, frozen=True):
 
 
 class Follow(ClientFrame, tag=7, frozen=True):
-    """Ask for a room's events after ``after`` and all later ones. Answered by Event, CaughtUp, then Event as they come."""
+    """Ask for a room's events after ``after`` and all later ones. Answered by Event, CaughtUp, then live Events."""
 
     ref: Ref
     room: Key
