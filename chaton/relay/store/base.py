@@ -1,0 +1,134 @@
+"""What any store of a relay must do, and the rows it speaks in.
+
+A store is used from one thread at a time for writing; ``commit`` takes everything that a group of requests changed,
+all or nothing, and returns only when it would survive a crash. Rows name events by room and number, so writing one
+twice is an error of the relay.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from chaton.identity.ids import BundleId, Head, Identity, Instance, MessageId, RoomId
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """One event of a room, as it is kept and told.
+
+    Attributes:
+        kind: 0 a record, 1 a message, 2 a message whose body is gone (``body`` is then its id).
+        n: The record's number; -1 for a message.
+        at: The relay's clock in ms when it took the event.
+        sender: Who logged in to send it.
+        inst: The sender's membership at that time, zero where there is none.
+        id: The head after a record, or the message's id.
+    """
+
+    room: RoomId
+    s: int
+    kind: int
+    n: int
+    at: int
+    sender: Identity
+    inst: Instance
+    id: Head | MessageId
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DirectRow:
+    """A direct room and the two it is for; it has no event 0."""
+
+    room: RoomId
+    one: Identity
+    other: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class BundleRow:
+    """The current bundle of an identity. ``until`` is when one of a non-member is forgotten, in ms; 0: kept."""
+
+    identity: Identity
+    bundle_id: BundleId
+    raw: bytes
+    counter: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParcelRow:
+    """A parcel that waits for its recipient. ``token`` grows with every parcel of the relay; ``at`` is in ms."""
+
+    token: int
+    to: Identity
+    sender: Identity
+    room: RoomId
+    at: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ParcelsGone:
+    """Parcels of a recipient that were taken, or dropped by a limit."""
+
+    to: Identity
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BodyGone:
+    """A message whose body is dropped by a REDACT or by retention; its id stays."""
+
+    room: RoomId
+    s: int
+
+
+Write: TypeAlias = EventRow | DirectRow | BundleRow | ParcelRow | ParcelsGone | BodyGone
+
+
+class Store(Protocol):
+    """The contract; tests/relay/store/ runs one suite over every implementation.
+
+    Every method raises ``StoreError`` where the disk refuses, and then has changed nothing.
+    """
+
+    def rooms(self) -> Iterator[RoomId]:
+        """Every room that has an event 0."""
+        ...
+
+    def directs(self) -> Iterator[DirectRow]:
+        """Every direct room."""
+        ...
+
+    def skeleton(self, room: RoomId) -> Iterator[EventRow]:
+        """All events of a room in order of s, messages with an empty body: what a relay holds in memory of it."""
+        ...
+
+    def events(self, room: RoomId, after: int, limit_bytes: int) -> list[EventRow]:
+        """Whole events after number ``after``, in order: as many as fit ``limit_bytes`` of bodies, one at least."""
+        ...
+
+    def bundles(self) -> Iterator[BundleRow]:
+        """Every current bundle."""
+        ...
+
+    def parcels(self, to: Identity, after: int, limit: int) -> list[ParcelRow]:
+        """Parcels waiting for a recipient with a token over ``after``, in order of their tokens."""
+        ...
+
+    def waiting(self) -> Iterator[tuple[int, Identity, Identity, RoomId, int, int]]:
+        """Of every waiting parcel: token, to, sender, room, at, size; in order of tokens."""
+        ...
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        """Write a group, all or nothing; returns when it is durable."""
+        ...
+
+    def prune(self, before: int, bytes_max: int) -> list[BodyGone]:
+        """Drop bodies of messages older than ``before`` (ms), then the oldest over ``bytes_max``; tell which."""
+        ...
+
+    def close(self) -> None:
+        """Finish. The store is not used after it."""
+        ...
