@@ -1,0 +1,256 @@
+"""Opening the messages of a room, in the order of docs/protocol.md §§6 and 7.
+
+A chain's state changes only at the very end of ``_open``: whatever is refused on the way changes nothing.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from chaton.errors import ChainRefused, MessageRefused, ProtocolError
+from chaton.identity.ids import ChainId, Identity, Instance, RoomId
+from chaton.limits import CHAIN_INDEX_MAX, CHAINS_EARLY_MAX, HELD_PER_CHAIN_MAX, HELD_PER_ROOM_MAX
+from chaton.room.envelope import Envelope
+from chaton.session.register import Seat
+from chaton.session.view import View
+from chaton.vault.chain import ChainStatement, Grant, ReadChain
+
+
+@dataclass(slots=True)
+class KnownChain:
+    """A chain whose key was accepted. ``read`` is None once it is spent: the id stays, the secret goes.
+
+    Attributes:
+        started: Whether a message of it was opened; the first one retires the chains before it.
+        pruned: How many bare ids the room had shown when its last message was opened.
+    """
+
+    statement: ChainStatement
+    read: ReadChain | None
+    started: bool = False
+    pruned: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HeldMessage:
+    """A message that waits for its chain: event ``s``, the last record ``n`` before it, and its bytes."""
+
+    s: int
+    n: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A message that was read.
+
+    Attributes:
+        s: Its event.
+        plain: What it says, unpadded.
+        lost: Messages of its chain missing just before it; ``pruned`` if retention explains them.
+        lost_before: Messages missing at the end of the sender's chain before this one.
+        stale: It was sent before its sender knew of a removal, so the one removed may have read it.
+    """
+
+    s: int
+    sender: Identity
+    inst: Instance
+    plain: bytes
+    lost: int
+    pruned: bool
+    lost_before: int
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message that waits for its chain's key."""
+
+    chain: ChainId
+
+
+@dataclass(frozen=True, slots=True)
+class Unopened:
+    """A message that stays unread. ``fork``: it shows that its sender holds another history of the room."""
+
+    s: int
+    reason: str
+    inst: Instance | None = None
+
+    @property
+    def fork(self) -> bool:
+        """Whether the room must stop sending until a person has compared codes."""
+        return self.reason == "fork"
+
+
+Outcome: TypeAlias = Opened | Held | Unopened
+
+
+@dataclass(slots=True)
+class Reader:
+    """All that one member needs to open what others send in one room.
+
+    Attributes:
+        last: Of each membership, its last opened message: event and chain.
+        early: Chain keys of records that the fold has not reached, by sender.
+        pruned: How many bare ids this room has shown.
+    """
+
+    view: View
+    chains: dict[ChainId, KnownChain] = field(default_factory=dict)
+    last: dict[tuple[Identity, Instance], tuple[int, ChainId]] = field(default_factory=dict)
+    held: OrderedDict[ChainId, list[HeldMessage]] = field(default_factory=OrderedDict)
+    early: dict[Identity, list[Grant]] = field(default_factory=dict)
+    pruned: int = 0
+
+    def receive(self, raw: bytes) -> Outcome:
+        """Judge and open the message that is the room's last event: its place in the transcript is taken already."""
+        s, n = self.view.history.s, self.view.n
+        try:
+            envelope = self._parse(raw)
+            known = self.chains.get(envelope.header.chain)
+            if known is None:
+                self._hold(envelope.header.chain, HeldMessage(s, n, envelope.raw))
+                return Held(envelope.header.chain)
+            return self._open(known, envelope, s, n)
+        except ProtocolError as refusal:
+            return self._unopened(raw, s, refusal)
+
+    def accept(self, room: RoomId, sender: Identity, grant: Grant) -> list[Outcome] | None:
+        """Judge a chain key from a parcel of ``sender`` for ``room``, and open what waited for it.
+
+        Returns:
+            What was held for it, judged in the order of events; None if the key is known or waits for the fold.
+
+        Raises:
+            ChainRefused: sender, epoch, fork.
+        """
+        statement = grant.statement
+        if statement.id in self.chains:
+            return None
+        if (statement.room, statement.sender) != (room, sender) or room != self.view.room or sender == self.view.me:
+            raise ChainRefused("a chain key that is not its sender's own", reason="sender")
+        if statement.n > self.view.state.n:
+            self._keep_early(sender, grant)
+            return None
+        self._judge(statement)
+        known = self.chains[statement.id] = KnownChain(statement, ReadChain.accept(grant), pruned=self.pruned)
+        return self._open_held(known)
+
+    def ripe(self) -> list[Grant]:
+        """Take out the early chain keys that the fold has reached, to be judged now."""
+        n = self.view.state.n
+        grants = [grant for kept in self.early.values() for grant in kept if grant.statement.n <= n]
+        self.early = {
+            sender: left
+            for sender, kept in self.early.items()
+            if (left := [grant for grant in kept if grant.statement.n > n])
+        }
+        return grants
+
+    def _parse(self, raw: bytes) -> Envelope:
+        envelope = Envelope.decode(raw)
+        if envelope.header.room != self.view.room:
+            raise MessageRefused("a message of another room", reason="room")
+        return envelope
+
+    def _judge(self, statement: ChainStatement) -> None:
+        state = self.view.state
+        if state.seated(statement.sender, statement.inst) is None:
+            raise ChainRefused("a chain key of somebody who is no member", reason="sender")
+        if state.head_at(statement.n) != statement.head:
+            raise ChainRefused("a chain key that was made in another history of the room", reason="fork")
+        if state.epochs[statement.n] != statement.epoch:
+            raise ChainRefused("a chain key that counts other removals", reason="epoch")
+
+    def _keep_early(self, sender: Identity, grant: Grant) -> None:
+        kept = self.early.setdefault(sender, [])
+        kept.append(grant)
+        del kept[:-CHAINS_EARLY_MAX]
+
+    def _hold(self, chain: ChainId, message: HeldMessage) -> None:
+        messages = self.held.setdefault(chain, [])
+        messages.append(message)
+        del messages[:-HELD_PER_CHAIN_MAX]
+        while sum(map(len, self.held.values())) > HELD_PER_ROOM_MAX:
+            oldest = min(self.held, key=lambda one: self.held[one][0].s)
+            del self.held[oldest][0]
+            if not self.held[oldest]:
+                del self.held[oldest]
+
+    def _open_held(self, known: KnownChain) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for message in self.held.pop(known.statement.id, []):
+            try:
+                outcomes.append(self._open(known, Envelope.decode(message.raw), message.s, message.n))
+            except ProtocolError as refusal:
+                outcomes.append(self._unopened(message.raw, message.s, refusal))
+        who = (known.statement.sender, known.statement.inst)
+        if known.started and self.last[who][1] != known.statement.id:
+            known.read = None  # A newer chain of this membership has spoken since.
+        return outcomes
+
+    def _open(self, known: KnownChain, envelope: Envelope, s: int, n: int) -> Opened:
+        """§7 from "signature by cpk" on; ``n`` is the last record just before event ``s``."""
+        header, statement, view = envelope.header, known.statement, self.view
+        if known.read is None:
+            raise MessageRefused("a message of a chain that is over", reason="chain")
+        known.read.check_signature(envelope)  # Before any ratcheting: hashing is done for the chain's maker alone.
+        seat = self._speaker(statement, n)
+        if not known.read.index <= header.index <= CHAIN_INDEX_MAX:
+            raise MessageRefused("a message that was read before, or beyond the end of its chain", reason="index")
+        if header.s >= s:
+            raise MessageRefused("a message that claims to have seen itself", reason="future")
+        if not view.agrees(header.s, header.transcript) or not view.knows_head(header.n, header.head, n):
+            raise MessageRefused("its sender holds another history of this room", reason="fork")
+        lost = header.index - known.read.index
+        plain, known_read = known.read.open(envelope)
+        pruned = 0 < lost <= self.pruned - known.pruned
+        known.read, known.pruned = known_read, self.pruned
+        lost_before = self._retire(known, s)
+        stale = statement.epoch != view.state.epochs[n]
+        return Opened(s, seat.identity, seat.inst, plain, lost, pruned, lost_before, stale)
+
+    def _speaker(self, statement: ChainStatement, n: int) -> Seat:
+        """The membership that speaks, if it was in the room and allowed to speak after record ``n``."""
+        if self.view.register.closed_by(n):
+            raise MessageRefused("a message in a closed room", reason="closed")
+        seat = self.view.register.seat(statement.sender, statement.inst)
+        standing = seat.at(n) if seat else None
+        if seat is None or standing is None or not standing.live:
+            raise MessageRefused("a message of somebody who was no member", reason="sender")
+        if standing.muted:
+            raise MessageRefused("a message of somebody who was muted", reason="muted")
+        return seat
+
+    def _retire(self, known: KnownChain, s: int) -> int:
+        """End the chains before this one at its first message; tell how many of their messages never came."""
+        statement = known.statement
+        who = (statement.sender, statement.inst)
+        last_s, last_chain = self.last.get(who, (-1, None))
+        first, known.started = not known.started, True
+        if s < last_s:
+            return 0  # It was held, and a newer chain has spoken since: it retires nothing.
+        self.last[who] = (s, statement.id)
+        if not first:
+            return 0
+        lost = self._end(statement.prev, who, statement.prev_count)
+        if last_chain is not None and last_chain != statement.id:
+            self._end(last_chain, who, 0)
+        return lost
+
+    def _end(self, chain: ChainId, who: tuple[Identity, Instance], count: int) -> int:
+        """Forget a chain's secret; tell how many of its ``count`` messages were missing. Only its maker ends it."""
+        known = self.chains.get(chain)
+        if known is None or known.read is None or (known.statement.sender, known.statement.inst) != who:
+            return 0
+        lost = count - known.read.index
+        known.read = None
+        return max(lost, 0)
+
+    def _unopened(self, raw: bytes, s: int, refusal: ProtocolError) -> Unopened:
+        known = self._chain_of(raw)
+        return Unopened(s, refusal.reason, known.statement.inst if known else None)
+
+    def _chain_of(self, raw: bytes) -> KnownChain | None:
+        return self.chains.get(ChainId(raw[35:67])) if len(raw) >= 67 else None  # noqa: PLR2004 - see Header
