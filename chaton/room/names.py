@@ -1,0 +1,71 @@
+"""Nicks: what one may choose, which two are the same, and how two alike are told apart.
+
+Nothing of security rests on a nick: identity is the key. The Unicode tables differ between Python versions, so nothing
+here is part of the fold.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+from precis_i18n import get_profile
+
+from chaton.errors import UsageError
+from chaton.identity.ids import Identity
+from chaton.limits import NICK_CHARS_MAX
+
+# Letters of other scripts that are drawn like a Latin one, after case folding.
+_ALIKE: Final = str.maketrans(
+    "аеорсухіјѕԁӏԛԝһνοραικυτ",
+    "aeopcyxijsdlqwhvopaikut",
+)
+_MIXED_FREELY: Final = {"HIRAGANA", "KATAKANA", "CJK", "HANGUL", "BOPOMOFO"}
+
+
+def prepare_nick(text: str) -> str:
+    """The form in which an own nick is stored (RFC 8266, case kept).
+
+    Raises:
+        UsageError: It is empty, too long, mixes scripts, or has characters that no nick may have.
+    """
+    try:
+        nick = str(get_profile("NicknameCasePreserved").enforce(text))
+    except UnicodeEncodeError as cause:
+        hint = "use letters, digits, spaces between words and punctuation; no control or invisible characters"
+        raise UsageError("this cannot be a nick", hint=hint) from cause
+    if len(nick) > NICK_CHARS_MAX:
+        raise UsageError(f"a nick has at most {NICK_CHARS_MAX} characters, this one {len(nick)}")
+    if mixes_scripts(nick):
+        raise UsageError("a nick keeps to one alphabet, so that nobody is taken for somebody else")
+    return nick
+
+
+def nick_key(text: str) -> str:
+    """What two nicks have in common that people would take for one another. Never fails, whatever others sent."""
+    try:
+        folded = str(get_profile("NicknameCaseMapped:CaseFold").enforce(text))
+    except UnicodeEncodeError:
+        folded = unicodedata.normalize("NFKC", text).casefold().strip()
+    return folded.translate(_ALIKE)
+
+
+def mixes_scripts(text: str) -> bool:
+    """Whether letters of several alphabets stand in one name, as in a Latin name with one Cyrillic letter."""
+    letters = (character for character in text if character.isalpha())
+    scripts = {unicodedata.name(letter, "UNKNOWN").split()[0] for letter in letters}
+    return len(scripts - _MIXED_FREELY) > 1 or (bool(scripts & _MIXED_FREELY) and not scripts <= {"LATIN", *_MIXED_FREELY})
+
+
+def distinguish(claims: Iterable[tuple[Identity, str, int]]) -> dict[Identity, str]:
+    """The name to show for each person: of those with one nick, all but the first to take it get a suffix.
+
+    Args:
+        claims: Identity, nick (already harmless; may be empty), and the number of the record that claims it.
+    """
+    shown: dict[Identity, str] = {}
+    taken: set[str] = set()
+    for identity, nick, _ in sorted(claims, key=lambda claim: (claim[2], claim[0])):
+        key = nick_key(nick)
+        shown[identity] = nick if nick and key not in taken else f"{nick}~{identity.short}"
+        taken.add(key)
+    return shown
