@@ -148,6 +148,13 @@ class Reader:
         }
         return grants
 
+    def touched(self, chain: ChainId) -> list[KnownChain]:
+        """The chain, and the spent ones of its membership: those that its first message may just have ended."""
+        known = self.chains[chain]
+        who = known.statement.sender, known.statement.inst
+        spent = (one for one in self.chains.values() if one.read is None and one is not known)
+        return [known, *(one for one in spent if (one.statement.sender, one.statement.inst) == who)]
+
     def _parse(self, raw: bytes) -> Envelope:
         envelope = Envelope.decode(raw)
         if envelope.header.room != self.view.room:

@@ -1,0 +1,189 @@
+"""From the relay's first word to rooms that are current (docs/protocol.md §§4, 5, 8).
+
+The order is a rule of the protocol: first the logs, so that keys are judged by the newest members; then the parcels
+that waited; only then new keys of one's own, so that nothing is lost that was sealed to the old ones; then the events.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from chaton.errors import ChatonError, InvalidLog, Refused
+from chaton.identity.ids import Identity, Nonce, RoomId
+from chaton.identity.login import Challenge, LoginAnswer
+from chaton.identity.statement import Label
+from chaton.limits import CLOCK_SKEW_MAX_MS, SECOND_MS
+from chaton.room.link import Address
+from chaton.session.context import Context
+from chaton.session.effects import HangUp
+from chaton.session.errand import Errand, Interrupted, Until
+from chaton.session.errands import fetch_log
+from chaton.session.keyring import Keyring
+from chaton.session.notices import Warned
+from chaton.session.parcels import Postbox
+from chaton.session.room import Room
+from chaton.session.text import clean, clean_line
+from chaton.wire import frames
+
+PARCELS_DEADLINE_MS = 10 * SECOND_MS
+
+
+@dataclass(slots=True)
+class Arrival:
+    """One connection's way from Welcome to live.
+
+    Args:
+        open_direct: Takes in a direct room that the relay names.
+
+    Attributes:
+        settled: Whether logs are current, parcels taken and keys published.
+        relay_nonce: ``sn`` of this connection.
+    """
+
+    context: Context
+    address: Address
+    rooms: dict[RoomId, Room]
+    keyring: Keyring
+    postbox: Postbox
+    open_direct: Callable[[Identity, RoomId], None]
+    settled: bool = False
+    relay_nonce: Nonce = field(default_factory=Nonce.zero)
+    _parcels_by: int = 0
+    _skewed: bool = False
+    _publishing: bool = False
+    _shown: bool = False
+    _directs: list[tuple[Identity, RoomId]] = field(default_factory=list)
+
+    def disconnected(self) -> None:
+        """The connection is gone."""
+        self.settled = self._publishing = self._shown = False
+        self.postbox.disconnected()
+
+    def welcome(self, frame: frames.Welcome) -> None:
+        """Answer the relay's nonce: a signature that serves for this relay's key and this connection alone (§8)."""
+        context, self.relay_nonce = self.context, Nonce(frame.nonce)
+        self._skewed = abs(context.now - frame.now) > CLOCK_SKEW_MAX_MS
+        if self._skewed:
+            minutes = abs(context.now - frame.now) // 60_000
+            detail = f"this machine's clock and the relay's are {minutes} min apart; no new keys until it is set right"
+            context.tell(Warned(None, "clock", clean_line(detail)))
+        challenge = Challenge(self.address.pin, self.relay_nonce, Nonce(context.entropy(Nonce.SIZE)))
+        signature = context.seed.sign(Label.LOGIN, challenge.login_body(context.me))
+        context.transmit(frames.Login(LoginAnswer(context.me, challenge.client_nonce, signature).encode()))
+
+    def arrived(self, frame: frames.LoggedIn) -> None:
+        """Logged in: first the logs, then the parcels, then new keys, then the events (§§4, 5)."""
+        self.context.desk.connected = True
+        self._parcels_by = self.context.now + PARCELS_DEADLINE_MS
+        self._directs = [(Identity(summary.peer), RoomId(summary.room)) for summary in frame.directs]
+        for room in self.rooms.values():
+            if room.entry.peer is not None:
+                room.log_current = True
+            elif room.entry.status in {"in", "joining"}:
+                self._run(room, self.catch_up(room))
+        self.context.desk.begin(self._settle(), self._settled)
+
+    def _settle(self) -> Errand[None]:
+        yield Until(lambda: self._logs_current() and (self.postbox.all_told or self.context.now >= self._parcels_by))
+        self.postbox.open()
+        yield from self._look_for_clone()
+        self.publish_if_due()
+        yield Until(lambda: not self._publishing)
+        self.settled = True
+        for peer, direct in self._directs:
+            self.open_direct(peer, direct)
+        for room in self.rooms.values():
+            self.follow(room)
+
+    def _settled(self, _result: Any, error: ChatonError | None) -> None:
+        if error is not None and not isinstance(error, Interrupted):
+            self.context.effects.append(HangUp(error))
+
+    def _logs_current(self) -> bool:
+        return all(room.log_current for room in self.rooms.values() if room.entry.status in {"in", "joining"})
+
+    def catch_up(self, room: Room) -> Errand[None]:
+        """Let a room's fold catch up; if one is out by now, tell how."""
+        yield from fetch_log(room)
+        if room.member is None and not room.pending:
+            room.flush_records(self.context.now)
+            if room.entry.status == "in":
+                room.end("removed", "you are no longer in this room")
+
+    def _run(self, room: Room, errand: Errand[None]) -> None:
+        """Run an errand that a room needs; if the log turns out impossible, the room stops."""
+
+        def done(_result: Any, error: ChatonError | None) -> None:
+            if isinstance(error, InvalidLog):
+                room.stop(error)
+            elif isinstance(error, Refused):
+                room.end("relay-gone", f"the relay no longer shows this room: {error}")
+
+        self.context.desk.begin(errand, done)
+
+    def follow(self, room: Room) -> None:
+        """Ask for a room's events."""
+        if not room.live or room.following:
+            return
+        room.following = True
+        self.context.desk.begin(self._follow_errand(room), partial(self._followed, room))
+
+    def _follow_errand(self, room: Room) -> Errand[None]:
+        yield frames.Follow(0, room.view.room, room.view.history.s)
+
+    def _followed(self, room: Room, _result: Any, error: ChatonError | None) -> None:
+        if error is None:
+            room.caught_up = True
+            room.sender.pump()
+        elif isinstance(error, Refused):
+            room.following = False
+            self._run(room, self.catch_up(room))
+
+    def publish_if_due(self) -> None:
+        """Publish the own bundle: a new one where one is due, else the current one, which the relay may have lost."""
+        if self._skewed or self._publishing:
+            return
+        due = self.keyring.due()
+        if due:
+            self.keyring.renew(guest=self._guest_everywhere())
+        if due or not self._shown:
+            self._shown = True
+            self._publishing = True
+            self.context.desk.begin(self.publish(), self._published)
+
+    def publish(self) -> Errand[None]:
+        """Show the relay the own current bundle."""
+        current = self.keyring.current
+        if current is not None:
+            yield frames.Publish(0, current.bundle.raw)
+
+    def _published(self, _result: Any, error: ChatonError | None) -> None:
+        self._publishing = False
+        if isinstance(error, Refused):
+            detail = f"the relay did not take new keys, so that others cannot reach you: {error}"
+            self.context.tell(Warned(None, "keys", clean_line(detail)))
+
+    def _look_for_clone(self) -> Errand[None]:
+        """A bundle under the own identity that is not one's own work: somebody has a copy of the key (§4)."""
+        told = yield frames.Bundles(0, [self.context.me])
+        for raw in told.bundles:
+            if raw[3:35] == self.context.me and self.keyring.current and not self.keyring.made(raw):
+                detail = "somebody else uses your identity: another copy of this profile is running, or was stolen"
+                self.context.tell(Warned(None, "clone", clean_line(detail)))
+
+    def _guest_everywhere(self) -> bool:
+        members = [room.member for room in self.rooms.values() if room.member is not None]
+        return bool(members) and all(member.guest for member in members)
+
+
+def login_refused(frame: frames.Refused) -> ChatonError:
+    """Why the relay did not let one in."""
+    return Refused(str(clean(frame.code)), str(clean(frame.detail)), retry_ms=frame.retry_ms)
+
+
+def goodbye(frame: frames.Goodbye) -> ChatonError:
+    """What a goodbye means: to come back, or not to."""
+    if frame.code in {"shutdown", "idle", "limited"}:
+        return Interrupted(f"the relay said goodbye: {clean(frame.detail)}")
+    return Refused(str(clean(frame.code)), str(clean(frame.detail)), retry_ms=frame.retry_ms)

@@ -1,0 +1,138 @@
+"""Errands: what takes several questions to the relay, written as one straight generator.
+
+An errand yields a frame with ref 0 and gets the answer, or yields ``Until`` and goes on when its condition holds.
+A refusal is raised inside it as ``Refused``; a broken connection as ``Interrupted``, after which it may wait with
+``Until`` and ask again. The desk numbers the questions and runs each errand as far as it goes.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+
+from chaton.errors import ChatonError, Refused, Unreachable
+from chaton.session.text import clean
+from chaton.wire import frames
+from chaton.wire.frames import AnyClientFrame, AnyRelayFrame
+
+
+class Interrupted(Unreachable):
+    """The connection broke before the answer came: what was asked may or may not have been done."""
+
+
+class HeadMoved(Refused):
+    """A record was signed at a place that is taken; ``records`` are the ones that took it."""
+
+    def __init__(self, records: list[bytes]) -> None:
+        super().__init__("head-moved", "somebody else was faster, several times", hint="try again")
+        self.records = records
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Wait until a condition holds."""
+
+    holds: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class LogTold:
+    """All pages of a log, and its end."""
+
+    records: list[bytes]
+    end: frames.LogEnd
+
+
+_Result = TypeVar("_Result")
+Errand: TypeAlias = Generator[AnyClientFrame | Until, Any, _Result]
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    errand: Errand[Any]
+    done: Callable[[Any, ChatonError | None], None]
+    until: Until | None = None
+    pages: list[bytes] = field(default_factory=list)
+
+
+class Desk:
+    """Runs errands: sends their questions, hands them their answers."""
+
+    def __init__(self, transmit: Callable[[AnyClientFrame], None]) -> None:
+        self._transmit = transmit
+        self._last_ref = 0
+        self._asked: dict[int, _Running] = {}
+        self._waiting: list[_Running] = []
+        self.connected = False
+
+    def begin(self, errand: Errand[Any], done: Callable[[Any, ChatonError | None], None]) -> None:
+        """Start an errand; ``done`` is called once, with its result or its error."""
+        self._step(_Running(errand, done), None, None)
+
+    def answer(self, frame: AnyRelayFrame) -> bool:
+        """Hand an answer to whoever asked; False if nobody did, as for a question given up."""
+        ref = getattr(frame, "ref", None)
+        running = self._asked.get(ref) if ref is not None else None
+        if running is None:
+            return False
+        if isinstance(frame, frames.RecordsPage):
+            running.pages += frame.records
+            return True
+        del self._asked[frame.ref]  # type: ignore[union-attr]
+        if isinstance(frame, frames.Refused):
+            self._step(running, None, refusal(frame))
+        elif isinstance(frame, frames.LogEnd):
+            pages, running.pages = running.pages, []
+            self._step(running, LogTold(pages, frame), None)
+        else:
+            self._step(running, frame, None)
+        return True
+
+    def poll(self) -> None:
+        """Let go on whoever waits for a condition that holds now."""
+        progress = True
+        while progress:
+            ready = [running for running in self._waiting if running.until is not None and running.until.holds()]
+            progress = bool(ready)
+            for running in ready:
+                if running in self._waiting:
+                    self._waiting.remove(running)
+                    running.until = None
+                    self._step(running, None, None)
+
+    def interrupt(self) -> None:
+        """The connection broke: tell everybody who waits for an answer."""
+        asked, self._asked = list(self._asked.values()), {}
+        self.connected = False
+        for running in asked:
+            running.pages = []
+            self._step(running, None, Interrupted("the connection to the relay broke"))
+
+    def _step(self, running: _Running, value: Any, error: ChatonError | None) -> None:
+        try:
+            wanted = running.errand.throw(error) if error is not None else running.errand.send(value)
+        except StopIteration as stop:
+            running.done(stop.value, None)
+        except ChatonError as failure:
+            running.done(None, failure)
+        else:
+            self._put(running, wanted)
+
+    def _put(self, running: _Running, wanted: AnyClientFrame | Until) -> None:
+        if isinstance(wanted, Until):
+            running.until = wanted
+            self._waiting.append(running)
+        elif not self.connected:
+            self._step(running, None, Interrupted("there is no connection to the relay"))
+        else:
+            self._last_ref += 1
+            self._asked[self._last_ref] = running
+            self._transmit(msgspec.structs.replace(wanted, ref=self._last_ref))
+
+
+def refusal(frame: frames.Refused) -> Refused:
+    """The error that a Refused frame stands for; the relay's sentence is made harmless."""
+    if frame.code == "head-moved":
+        return HeadMoved(frame.records)
+    return Refused(str(clean(frame.code)), str(clean(frame.detail)), retry_ms=frame.retry_ms)

@@ -1,0 +1,77 @@
+"""Opening the parcels that others posted, once the logs have caught up (docs/protocol.md §5)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chaton.errors import ProtocolError
+from chaton.identity.bundle import parcel_recipient
+from chaton.identity.ids import RoomId
+from chaton.session.audience import batches
+from chaton.session.context import Context
+from chaton.session.errand import Errand, Interrupted
+from chaton.session.keyring import Keyring
+from chaton.session.room import Room
+from chaton.vault.chain import Grant
+from chaton.vault.parcel import KIND_CHAIN, Need, OpenedParcel, open_parcel
+from chaton.wire import frames
+
+
+@dataclass(slots=True)
+class Postbox:
+    """Parcels that have come and are not judged yet."""
+
+    context: Context
+    keyring: Keyring
+    rooms: Mapping[RoomId, Room]
+    waiting: list[frames.Parcel] = field(default_factory=list)
+    all_told: bool = False
+    opened: bool = False
+
+    def put(self, parcel: frames.Parcel) -> None:
+        """Take in a parcel; it is judged now, or once the logs are current."""
+        self.waiting.append(parcel)
+        if self.opened:
+            self._take()
+
+    def open(self) -> None:
+        """The logs are current: judge what has come, and what comes from now on at once."""
+        self.opened = True
+        self._take()
+
+    def _take(self) -> None:
+        """Judge all that wait, then tell the relay that it may forget them: what they brought is kept by then."""
+        taken, self.waiting = self.waiting, []
+        for parcel in taken:
+            self._judge(parcel.parcel)
+        if taken:
+            self.context.desk.begin(self._acknowledge([parcel.token for parcel in taken]), lambda _done, _error: None)
+
+    def disconnected(self) -> None:
+        """Parcels that were not taken are told again at the next login."""
+        self.waiting.clear()
+        self.all_told = self.opened = False
+
+    def _acknowledge(self, tokens: list[int]) -> Errand[None]:
+        try:
+            for batch in batches(tokens):
+                yield frames.ParcelTaken(0, list(batch))
+        except Interrupted:
+            return  # They are told again, and known then.
+
+    def _judge(self, raw: bytes) -> None:
+        """A malformed or unwanted parcel is dropped without an answer, so that nobody learns why."""
+        try:
+            own = self.keyring.find(parcel_recipient(raw))
+            if own is not None:
+                self._deliver(open_parcel(raw, self.context.me, own))
+        except ProtocolError:
+            return
+
+    def _deliver(self, parcel: OpenedParcel) -> None:
+        room = self.rooms.get(parcel.room)
+        if room is None or not room.live:
+            return
+        if parcel.kind == KIND_CHAIN:
+            room.take_grant(parcel.sender, Grant.decode(parcel.body))
+        elif parcel.sender in room.view.state.members:
+            room.sender.need(parcel.sender, Need.decode(parcel.body))

@@ -1,0 +1,388 @@
+"""One room, from one member's side: events in, notices and things to keep out (docs/protocol.md §§3, 6, 7)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from chaton.errors import ChainRefused, InvalidLog, ProtocolError
+from chaton.identity.ids import ChainId, Head, Identity, Instance, InviteKey, MessageId
+from chaton.room.envelope import HEADER_BYTES, message_id
+from chaton.room.records import Close, Leave, Record, Redact, Remove, Role
+from chaton.room.state import LiveInvite, Member
+from chaton.session.content import Plaintext
+from chaton.session.context import Context
+from chaton.session.keyring import Keyring, Peers
+from chaton.session.memory import (
+    ChainEntry,
+    EarlyEntry,
+    EventEntry,
+    ForkEntry,
+    HeldEntry,
+    OutboxEntry,
+    RecordEntry,
+    RoomEntry,
+)
+from chaton.session.notices import (
+    Ended,
+    Joined,
+    LinkWanted,
+    MemberChanged,
+    PresenceChanged,
+    Redacted,
+    Sent,
+    Warned,
+)
+from chaton.session.reader import Held, Opened, Outcome, Reader, Unopened
+from chaton.session.sender import Sender
+from chaton.session.telling import WHY_UNREAD, Teller
+from chaton.session.text import clean_line
+from chaton.session.timeline import Timeline
+from chaton.session.view import View
+from chaton.vault.chain import Grant
+from chaton.wire import frames
+
+
+@dataclass(slots=True)
+class Room:
+    """A room one is in, waits for or was in.
+
+    Attributes:
+        entry: What is remembered of it; ``view`` the fold and transcript.
+        following: Whether its events are asked for; ``caught_up`` whether they are live.
+        log_current: Whether the fold has caught up since the last login.
+        claimants: Memberships that claim another history, until a person has looked at it.
+        lost_links: Invites that a removal deleted while they had uses left, by the number of its record.
+    """
+
+    context: Context
+    peers: Peers
+    keyring: Keyring
+    entry: RoomEntry
+    view: View
+    outbox: list[OutboxEntry] = field(default_factory=list)
+    following: bool = False
+    caught_up: bool = False
+    log_current: bool = False
+    claimants: set[Instance] = field(default_factory=set)
+    lost_links: dict[int, LiveInvite] = field(default_factory=dict)
+    reader: Reader = field(init=False)
+    sender: Sender = field(init=False)
+    teller: Teller = field(init=False)
+    timeline: Timeline = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the parts that share the view."""
+        self.reader = Reader(self.view)
+        self.teller = Teller(self.view, self.entry.rik)
+        self.timeline = Timeline(self.view, self.teller, self.entry.peer)
+        self.sender = Sender(
+            context=self.context,
+            keyring=self.keyring,
+            peers=self.peers,
+            view=self.view,
+            entry=self.entry,
+            outbox=self.outbox,
+            is_open=self.may_send,
+            shown_name=self.teller.called,
+        )
+
+    @property
+    def member(self) -> Member | None:
+        """One's own membership; None while pending and once out."""
+        return self.view.state.members.get(self.context.me)
+
+    @property
+    def pending(self) -> bool:
+        """Whether one waits for an admin."""
+        return self.context.me in self.view.state.pending
+
+    @property
+    def live(self) -> bool:
+        """Whether the room goes on for this member."""
+        return self.entry.status == "in" and self.member is not None
+
+    def may_send(self) -> bool:
+        """Whether messages may go out now."""
+        return self.caught_up and self.live and not self.entry.forked and not self.view.state.closed
+
+    def joined(self) -> Joined:
+        """The notice that one is in the room."""
+        teller, me = self.teller, self.context.me
+        peer = teller.called(self.entry.peer) if self.entry.peer else None
+        return Joined(self.view.room, teller.name, teller.topic, teller.called(me), me, teller.people(), peer)
+
+    # --- records ---
+
+    def fold(self, raws: Iterable[bytes]) -> None:
+        """Let the fold run ahead of the events: records of the log, from one's last on. Known ones are compared.
+
+        Raises:
+            InvalidLog: They are no log, or another one than was shown before.
+        """
+        for raw in raws:
+            n = int.from_bytes(raw[36:40])
+            if n > self.view.state.n or self.view.records[n].raw != raw:
+                invites = dict(self.view.state.invites)
+                self._folded(self.view.take_record(raw), invites)
+
+    def _folded(self, record: Record, invites: dict[InviteKey, LiveInvite]) -> None:
+        """Keep a record that was just taken in, and notice what it means for oneself."""
+        self.context.keep(RecordEntry(room=self.view.room, n=record.n, raw=record.raw))
+        if self.entry.status == "joining" and self.member is not None:
+            self.entry.status = "in"
+            self.context.keep(self.entry)
+        if isinstance(record.body, Remove):
+            self._link_lost(record, record.body, invites)
+        self._judge_early()
+
+    def _link_lost(self, record: Record, body: Remove, before: dict[InviteKey, LiveInvite]) -> None:
+        """A removal deleted the invite that its target came by: an admin may want another one for the rest."""
+        target = self.view.register.seats[body.inst].identity
+        gone = (invite for key, invite in before.items() if key not in self.view.state.invites)
+        lost = next((invite for invite in gone if invite.creator != target), None)
+        if lost is None:
+            return
+        self.lost_links[record.n] = lost
+        me, actor = self.member, self.view.state.members.get(record.actor)
+        if me is not None and me.role >= Role.ADMIN and actor is not None and actor.role < Role.ADMIN:
+            by = self.teller.called(record.actor)
+            self.context.tell(LinkWanted(self.view.room, lost.uses_left, lost.expires, int(lost.flags), by))
+
+    def _judge_early(self) -> None:
+        for grant in self.reader.ripe():
+            self.context.forget(self._early_entry(grant.statement.sender, grant))
+            self.take_grant(grant.statement.sender, grant)
+
+    def _pass_record(self, event: frames.Event) -> None:
+        if self.view.n == self.view.state.n:
+            self.fold([event.body])
+        record = self.view.pass_record(event.body)
+        self._keep_event(event, record.head)
+        self._tell_record(record, event.at)
+
+    def _tell_record(self, record: Record, at: int) -> None:
+        if isinstance(record.body, Redact):
+            if self.timeline.redact(record, self.view.history.s):
+                by = self.teller.called(record.actor)
+                self.context.tell(Redacted(self.view.room, record.body.message, by, record.n))
+            return
+        notice = self.teller.changed(record, at)
+        if notice is not None:
+            self.context.tell(notice)
+        self._tell_end(record, notice)
+
+    def _tell_end(self, record: Record, notice: object) -> None:
+        body = record.body
+        if isinstance(notice, MemberChanged) and notice.me and isinstance(body, Remove | Leave):
+            by = "" if isinstance(body, Leave) else f"{notice.by} ({notice.by_identity.short}) removed you"
+            reason = f": {notice.reason}" if notice.reason else ""
+            self.end({"kicked": "kicked", "banned": "banned"}.get(notice.action, "left"), by + reason)
+        elif isinstance(body, Close):
+            detail = clean_line(f"{self.teller.called(record.actor)} closed it")
+            self.context.tell(Ended(self.view.room, "closed", detail))
+
+    def flush_records(self, at: int) -> None:
+        """Tell the records that no event will bring any more, because one is out."""
+        for n in range(self.view.n + 1, self.view.state.n + 1):
+            self.view.n = n
+            self._tell_record(self.view.records[n], at)
+
+    def end(self, why: str, detail: str) -> None:
+        """One is out of the room."""
+        self.entry.status, self.entry.why, self.entry.why_detail = "out", why, detail
+        self.following = self.caught_up = False
+        self.context.keep(self.entry)
+        self.context.tell(Ended(self.view.room, why, clean_line(detail)))
+
+    def stop(self, error: InvalidLog) -> None:
+        """The relay showed something impossible: nothing of this room is believed any more."""
+        self.entry.status, self.entry.why, self.entry.why_detail = "stopped", "security", str(error)
+        self.following = self.caught_up = False
+        self.context.keep(self.entry)
+        self.context.tell(Warned(self.view.room, "invalid-log", clean_line(str(error))))
+        self.context.tell(Ended(self.view.room, "security", clean_line(str(error))))
+
+    # --- events ---
+
+    def take_event(self, event: frames.Event) -> None:
+        """Process the next event; one seen before is passed over.
+
+        Raises:
+            InvalidLog: Events are missing, or a record cannot follow.
+        """
+        if event.s <= self.view.history.s or not self.following:
+            return
+        if event.s != self.view.history.s + 1:
+            raise InvalidLog(f"the relay skipped from event {self.view.history.s} to {event.s}")
+        if event.kind == frames.KIND_RECORD:
+            self._pass_record(event)
+        elif event.kind == frames.KIND_PRUNED:
+            self._pass_pruned(event)
+        else:
+            self._pass_message(event)
+
+    def _pass_pruned(self, event: frames.Event) -> None:
+        try:
+            message = MessageId(event.body)
+        except ProtocolError as cause:
+            raise InvalidLog("the relay shows a pruned message without its id") from cause
+        self.view.pass_message(message)
+        self.reader.pruned += 1
+        self._keep_event(event, message)
+        own = self.sender.came_back(message)
+        if own is not None:
+            self.context.tell(Sent(self.view.room, event.s, message, own.ref))
+
+    def _pass_message(self, event: frames.Event) -> None:
+        message = message_id(event.body)
+        self.view.pass_message(message)
+        own = self.sender.came_back(message)
+        if own is not None:
+            self._own_came_back(event, message, own)
+            return
+        self._show(event, message, self.reader.receive(event.body))
+
+    def _own_came_back(self, event: frames.Event, message: MessageId, own: OutboxEntry) -> None:
+        member = self.member
+        entry = self._keep_event(event, message)
+        entry.state, entry.sender, entry.plain, entry.chain = "own", self.context.me, own.plain, own.chain
+        entry.inst = member.inst if member else None
+        self.context.tell(Sent(self.view.room, event.s, message, own.ref))
+        self._post(entry)
+
+    def _keep_event(self, event: frames.Event, identifier: Head | MessageId) -> EventEntry:
+        entry = EventEntry(room=self.view.room, s=event.s, at=event.at, kind=event.kind, id=bytes(identifier))
+        self.context.keep(entry)
+        return entry
+
+    def _show(self, event: frames.Event, message: MessageId, outcome: Outcome) -> None:
+        entry = self._keep_event(event, message)
+        entry.chain = ChainId(event.body[35:67]) if len(event.body) >= HEADER_BYTES else None
+        self._settle(entry, outcome, event.body)
+        if isinstance(outcome, Held):
+            self.sender.ask(outcome.chain, Identity(event.sender))
+
+    def _settle(self, entry: EventEntry, outcome: Outcome, raw: bytes) -> None:
+        """Write down and tell what became of a message."""
+        match outcome:
+            case Held():
+                entry.state = "held"
+                self.context.keep(HeldEntry(room=self.view.room, s=entry.s, n=self.view.n, raw=raw))
+            case Unopened():
+                entry.state, entry.reason = "unopened", outcome.reason
+                self._tell_unopened(outcome, raw)
+            case Opened():
+                self._opened(entry, outcome)
+        self.timeline.note(entry)
+
+    def _opened(self, entry: EventEntry, opened: Opened) -> None:
+        entry.state, entry.sender, entry.inst, entry.plain = "opened", opened.sender, opened.inst, opened.plain
+        entry.lost, entry.pruned, entry.lost_before, entry.stale = (
+            opened.lost, opened.pruned, opened.lost_before, opened.stale,
+        )  # fmt: skip
+        assert entry.chain is not None
+        self._keep_chain(entry.chain)
+        self._tell_lost(opened)
+        self.peers.saw_counter(opened.sender, Plaintext.decode(opened.plain).counter)
+        self._post(entry)
+
+    def _tell_lost(self, opened: Opened) -> None:
+        nick = self.teller.called(opened.sender)
+        lost = opened.lost + opened.lost_before
+        if lost:
+            what = "were deleted by the relay's retention" if opened.pruned else "are withheld by the relay or lost"
+            detail = f"{lost} message{'s' * (lost > 1)} of {nick} before this {what}"
+            self._warn("pruned" if opened.pruned else "withheld", detail, opened.s)
+        if opened.stale:
+            detail = f"{nick} sent this before knowing of a removal; who was removed may have read it"
+            self._warn("stale", detail, opened.s)
+
+    def _tell_unopened(self, outcome: Unopened, raw: bytes) -> None:
+        if outcome.fork and outcome.inst is not None and outcome.inst not in self.entry.excused:
+            self.fork(raw, outcome.s, outcome.inst)
+            return
+        why = WHY_UNREAD.get(outcome.reason, "it is damaged, or made by a program that breaks the rules")
+        self._warn("undecryptable", f"a message cannot be shown: {why}", outcome.s)
+
+    def fork(self, evidence: bytes, s: int, claimant: Instance) -> None:
+        """Somebody holds another history: stop sending, keep the evidence, tell the person (§7)."""
+        self.entry.forked = True
+        self.claimants.add(claimant)
+        self.context.keep(self.entry)
+        self.context.keep(ForkEntry(room=self.view.room, s=s, at=self.context.now, evidence=evidence))
+        self._warn("fork", "the relay shows others another history of this room; sending is stopped until you compare "
+                   "safety codes (/verify) and go on (/verify ok)", s)  # fmt: skip
+
+    def excuse(self) -> None:
+        """The person has compared codes and goes on: the claims seen so far are only refused from now on."""
+        self.entry.excused = sorted({*self.entry.excused, *self.claimants})
+        self.claimants.clear()
+        self.entry.forked = False
+        self.context.keep(self.entry)
+        self.sender.pump()
+
+    def _warn(self, code: str, detail: str, seq: int = 0) -> None:
+        self.context.tell(Warned(self.view.room, code, clean_line(detail), seq))
+
+    # --- keys ---
+
+    def take_grant(self, sender: Identity, grant: Grant) -> None:
+        """Judge a chain key, and open what waited for it. An unwanted one is dropped without an answer."""
+        early = sum(map(len, self.reader.early.values()))
+        waiting = {message.s: message.raw for message in self.reader.held.get(grant.statement.id, [])}
+        try:
+            outcomes = self.reader.accept(self.view.room, sender, grant)
+        except ChainRefused as refusal:
+            if refusal.reason == "fork" and grant.statement.inst not in self.entry.excused:
+                self.fork(grant.statement.encode(), self.view.history.s, grant.statement.inst)
+            return
+        if outcomes is None:
+            if sum(map(len, self.reader.early.values())) > early:
+                self.context.keep(self._early_entry(sender, grant))
+            return
+        self._keep_chain(grant.statement.id)
+        for outcome in outcomes:
+            assert not isinstance(outcome, Held)
+            self._release(outcome, waiting[outcome.s])
+
+    def _early_entry(self, sender: Identity, grant: Grant) -> EarlyEntry:
+        return EarlyEntry(room=self.view.room, sender=sender, grant=grant.encode())
+
+    def _release(self, outcome: Opened | Unopened, raw: bytes) -> None:
+        """A message that was held is judged."""
+        entry = self.timeline.messages[message_id(raw)]
+        self.context.forget(HeldEntry(room=self.view.room, s=entry.s, n=0, raw=raw))
+        self._settle(entry, outcome, raw)
+        self.context.keep(entry)
+
+    def _keep_chain(self, chain: ChainId) -> None:
+        """Keep a chain as it stands, and those that it has just ended."""
+        for known in self.reader.touched(chain):
+            read = known.read
+            self.context.keep(ChainEntry(
+                room=self.view.room,
+                statement=known.statement.encode(),
+                id=known.statement.id,
+                index=read.index if read else 0,
+                secret=read.secret if read else None,
+                started=known.started,
+                pruned=known.pruned,
+            ))  # fmt: skip
+
+    def _post(self, entry: EventEntry) -> None:
+        shown = self.timeline.post(entry)
+        if shown is not None and not self.peers.ignored(shown.identity):
+            self.context.tell(shown)
+
+    def presence(self, identity: Identity, *, online: bool) -> None:
+        """The relay says that somebody came or went."""
+        if identity not in self.view.state.members or online == (identity in self.teller.online):
+            return
+        (self.teller.online.add if online else self.teller.online.discard)(identity)
+        if identity != self.context.me:
+            self.context.tell(PresenceChanged(self.view.room, self.teller.called(identity), identity, online))
+
+    def disconnected(self) -> None:
+        """The connection is gone."""
+        self.following = self.caught_up = self.log_current = False
+        self.teller.online.clear()
+        self.sender.disconnected()

@@ -1,0 +1,301 @@
+"""Speaking in a room: the outbox and the own chain (docs/protocol.md §§6 and 7).
+
+Everything said is in the outbox until it comes back as an event. Sealed bytes are sent again as they are, after a
+reconnect or a restart; they are sealed anew only when the relay has refused them. A new chain is begun only when every
+sealed message is decided, so that it can say how much of the last one was used.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from chaton.errors import ChatonError, Refused, UsageError
+from chaton.identity.ids import ChainId, Identity, MessageId
+from chaton.limits import CHAIN_LIFE_MS, CHAIN_MESSAGES, MINUTE_MS, NEED_INTERVAL_MS, TEXT_BYTES_MAX
+from chaton.session.audience import Delivery
+from chaton.session.content import Content, Plaintext
+from chaton.session.context import Context
+from chaton.session.errand import Errand, Interrupted
+from chaton.session.keyring import Keyring, Peers
+from chaton.session.memory import OutboxEntry, RoomEntry
+from chaton.session.notices import Rejected, Warned
+from chaton.session.text import clean, clean_line
+from chaton.session.view import View
+from chaton.vault.chain import SendChain
+from chaton.vault.parcel import KIND_CHAIN, KIND_NEED, Need
+from chaton.wire import frames
+
+WINDOW: Final = 16  # messages under way at once
+ATTEMPTS_MAX: Final = 5
+_AGAIN_LATER: Final = {"limited", "store-failed"}
+_SEAL_ANEW: Final = {"epoch-moved", "bad-history", "format"}
+
+
+@dataclass(slots=True)
+class Sender:
+    """One's own side of a room.
+
+    Attributes:
+        outbox: What is not in the room yet, in the order it was said.
+        chain: The live chain, in memory only.
+        served: Who has its key.
+        unreachable: Who cannot be given it, and when that was tried last.
+        answered: Who asked for it and was answered, and when.
+        asked: Chains whose key was asked for, and when.
+        under_way: Numbers of outbox entries that the relay has not answered yet; ``accepted`` those it has.
+        is_open: Whether messages may go out now: connected, caught up, not forked, not closed.
+        shown_name: How an identity is named to a person.
+    """
+
+    context: Context
+    keyring: Keyring
+    peers: Peers
+    view: View
+    entry: RoomEntry
+    outbox: list[OutboxEntry]
+    is_open: Callable[[], bool]
+    shown_name: Callable[[Identity], str]
+    chain: SendChain | None = None
+    served: set[Identity] = field(default_factory=set)
+    unreachable: dict[Identity, int] = field(default_factory=dict)
+    answered: dict[Identity, int] = field(default_factory=dict)
+    asked: dict[ChainId, int] = field(default_factory=dict)
+    under_way: set[int] = field(default_factory=set)
+    accepted: dict[int, int] = field(default_factory=dict)
+    paused_until: int = 0
+    serving: bool = False
+
+    def say(self, content: Content, ref: int) -> OutboxEntry:
+        """Put something into the outbox.
+
+        Raises:
+            UsageError: It is too long for one message.
+        """
+        body = bytes([content.KIND]) + content.encode()
+        if len(body) - 1 > TEXT_BYTES_MAX:
+            raise UsageError(
+                f"a message has at most {TEXT_BYTES_MAX} bytes, this one {len(body) - 1}",
+                hint="send it in parts, or as a file",
+            )
+        self.entry.number += 1
+        said = OutboxEntry(room=self.view.room, number=self.entry.number, ref=ref, body=body)
+        self.outbox.append(said)
+        self.context.keep(self.entry)
+        self.context.keep(said)
+        self.pump()
+        return said
+
+    def pump(self) -> None:
+        """Send what can be sent now."""
+        if not self.is_open() or self.serving or self.context.now < self.paused_until:
+            return
+        for entry in self._undecided():
+            if entry.number not in self.under_way:
+                self._transmit(entry)
+        unsealed = [entry for entry in self.outbox if not entry.envelope]
+        if unsealed and self._live() is None and not self._undecided():
+            self._begin_chain()
+        if unsealed and self._live() is not None:
+            self._serve_then_seal(unsealed)
+
+    def came_back(self, message: MessageId) -> OutboxEntry | None:
+        """An event is here: if it is an own message, it is sent, and leaves the outbox."""
+        entry = next((one for one in self.outbox if one.id == message), None)
+        if entry is not None:
+            self._count(entry)
+            self.outbox.remove(entry)
+            self.accepted.pop(entry.number, None)
+            self.context.forget(entry)
+        return entry
+
+    def need(self, asker: Identity, need: Need) -> None:
+        """Answer a member who lacks a chain with the present state of the live one, at most once a minute (§5)."""
+        now = self.context.now
+        last = self.answered.get(asker)
+        if not self.owes_answer(asker, last) or self._live() is None:
+            return
+        self.answered[asker] = now
+        self.served.discard(asker)
+        self._serve([asker], at_least=need.counter)
+
+    def ask(self, chain: ChainId, hint: Identity) -> None:
+        """Ask whoever the relay says sent a message for the key of its chain, once a minute (§5)."""
+        own, now, members = self.keyring.current, self.context.now, self.view.state.members
+        recently = now - self.asked.get(chain, -NEED_INTERVAL_MS) < NEED_INTERVAL_MS
+        reads = self.context.me in members and members[self.context.me].reads
+        if own is None or recently or not reads or hint == self.context.me or hint not in members:
+            return
+        self.asked[chain] = now
+        need = Need(chain, own.bundle.counter, own.id).encode()
+        delivery = Delivery(self.context, self.peers, self.view.room, KIND_NEED, need)
+        self.context.desk.begin(delivery.to([hint]), partial(self._asked, hint))
+
+    def _asked(self, hint: Identity, served: Any, error: ChatonError | None) -> None:
+        if error is None and served:
+            detail = f"a message waits for {self.shown_name(hint)}'s key, which was asked for"
+            self.context.tell(Warned(self.view.room, "waiting", clean_line(detail)))
+
+    def owes_answer(self, asker: Identity, last: int | None) -> bool:
+        """Whether somebody who asks is a present reader, and was not answered within the last minute."""
+        recently = last is not None and self.context.now - last < NEED_INTERVAL_MS
+        return asker in self.audience() and not recently
+
+    def audience(self) -> list[Identity]:
+        """Everybody who may read, but oneself."""
+        return [identity for identity in self.view.state.readers() if identity != self.context.me]
+
+    def renew(self) -> None:
+        """Let the next message begin a new chain, as the person asked."""
+        self.chain = None
+
+    def disconnected(self) -> None:
+        """What was under way is sent again after the next login."""
+        self.under_way.clear()
+
+    def usable_chain(self) -> SendChain | None:
+        """The chain that the next send would use."""
+        return self._live()
+
+    def _live(self) -> SendChain | None:
+        chain = self.chain
+        if chain is None or chain.statement.epoch != self.view.state.epoch:
+            return None
+        fresh = self.context.now - chain.born < CHAIN_LIFE_MS
+        return chain if fresh and chain.index < CHAIN_MESSAGES else None
+
+    def _undecided(self) -> list[OutboxEntry]:
+        return [entry for entry in self.outbox if entry.envelope and entry.number not in self.accepted]
+
+    def _begin_chain(self) -> None:
+        state, member = self.view.state, self.view.state.members.get(self.context.me)
+        if member is None:
+            return
+        self.chain = SendChain.begin(
+            room=state.room,
+            sender=self.context.me,
+            inst=member.inst,
+            n=state.n,
+            head=state.head,
+            epoch=state.epoch,
+            prev=self.entry.chain or ChainId.zero(),
+            prev_count=self.entry.count,
+            born=self.context.now,
+            entropy=self.context.entropy,
+        )
+        self.served.clear()
+        self.unreachable.clear()
+
+    def _serve_then_seal(self, unsealed: list[OutboxEntry]) -> None:
+        unserved = [identity for identity in self.audience() if identity not in self.served]
+        retry = [who for who in unserved if self.context.now - self.unreachable.get(who, -MINUTE_MS) >= MINUTE_MS]
+        if retry:
+            self._serve(retry)
+            return
+        for entry in unsealed[: WINDOW - len(self.under_way)]:
+            chain = self._live()
+            if chain is None:
+                return
+            self._seal(chain, entry)
+            self._transmit(entry)
+
+    def _seal(self, chain: SendChain, entry: OutboxEntry) -> None:
+        own, history = self.keyring.current, self.view.history
+        counter = own.bundle.counter if own else 0
+        times = self.context.now.to_bytes(8) + counter.to_bytes(8)
+        entry.plain = entry.body[:1] + times + entry.body[1:]
+        entry.chain, entry.index = chain.id, chain.index
+        envelope = chain.seal(
+            n=self.view.state.n,
+            head=self.view.state.head,
+            s=history.s,
+            transcript=history.last,
+            plaintext=entry.plain,
+            entropy=self.context.entropy,
+        )
+        entry.envelope, entry.id = envelope.raw, envelope.id
+        self.context.keep(entry)
+
+    def _serve(self, to: list[Identity], *, at_least: int = 0) -> None:
+        chain = self.chain
+        if chain is None:
+            return
+        self.serving = True
+        body = chain.grant().encode()
+        delivery = Delivery(self.context, self.peers, self.view.room, KIND_CHAIN, body, at_least)
+        self.context.desk.begin(delivery.to(to), partial(self._served, chain, to))
+
+    def _served(self, chain: SendChain, to: list[Identity], served: Any, error: ChatonError | None) -> None:
+        """The relay keeps the parcels of ``served``; the rest of ``to`` is unreachable for now."""
+        self.serving = False
+        if error is not None:
+            self._postpone(error)
+            return
+        if chain is self.chain:
+            self.served |= served
+            self._warn_unreachable([identity for identity in to if identity not in served])
+        self.pump()
+
+    def _postpone(self, error: ChatonError) -> None:
+        if isinstance(error, Refused):
+            self.paused_until = self.context.now + max(error.retry_ms, 1_000)
+
+    def _warn_unreachable(self, missed: list[Identity]) -> None:
+        new = [identity for identity in missed if identity not in self.unreachable]
+        self.unreachable.update(dict.fromkeys(missed, self.context.now))
+        if new:
+            names = ", ".join(map(self.shown_name, new[:5])) + (f" and {len(new) - 5} more" if len(new) > 5 else "")  # noqa: PLR2004
+            detail = f"{names} cannot be reached yet: no current keys of theirs; they will not read what is sent now"
+            self.context.tell(Warned(self.view.room, "unreachable", clean_line(detail)))
+
+    def _transmit(self, entry: OutboxEntry) -> None:
+        self.under_way.add(entry.number)
+        self.context.desk.begin(self._send(entry), partial(self._decided, entry))
+
+    def _send(self, entry: OutboxEntry) -> Errand[Any]:
+        answer = yield frames.Send(0, self.view.room, entry.envelope)
+        return answer
+
+    def _decided(self, entry: OutboxEntry, answer: Any, error: ChatonError | None) -> None:
+        self.under_way.discard(entry.number)
+        if isinstance(error, Interrupted) or entry not in self.outbox:
+            return
+        if error is None:
+            self.accepted[entry.number] = answer.s
+            self._count(entry)
+        elif isinstance(error, Refused):
+            self._refused(entry, error)
+        self.pump()
+
+    def _count(self, entry: OutboxEntry) -> None:
+        """Remember how many indices of the chain are used up to the last accepted message: the next chain's prev."""
+        if entry.chain != self.entry.chain:
+            self.entry.chain, self.entry.count = entry.chain, 0
+        self.entry.count = max(self.entry.count, entry.index + 1)
+        self.context.keep(self.entry)
+
+    def _refused(self, entry: OutboxEntry, refusal: Refused) -> None:
+        if refusal.code in _AGAIN_LATER and not self._overtaken(entry):
+            self.paused_until = self.context.now + max(refusal.retry_ms, 200)
+        elif refusal.code in _SEAL_ANEW | _AGAIN_LATER and entry.attempts < ATTEMPTS_MAX:
+            self._unseal(entry)
+        else:
+            self._give_up(entry, refusal)
+
+    def _overtaken(self, entry: OutboxEntry) -> bool:
+        """Whether a later message of its chain is in the room: then readers have passed its index."""
+        return entry.chain == self.entry.chain and entry.index < self.entry.count
+
+    def _unseal(self, entry: OutboxEntry) -> None:
+        entry.attempts += 1
+        entry.envelope, entry.plain, entry.id, entry.chain = b"", b"", None, None
+        self.chain = None
+        self.context.keep(entry)
+
+    def _give_up(self, entry: OutboxEntry, refusal: Refused) -> None:
+        self.outbox.remove(entry)
+        self.context.forget(entry)
+        self.chain = None  # Its index is used and will never be seen: the next chain says where this one ended.
+        content = Plaintext.decode(entry.body[:1] + bytes(16) + entry.body[1:]).content
+        text = clean(getattr(content, "text", None) or "")
+        self.context.tell(Rejected(self.view.room, refusal.code, clean_line(str(refusal)), entry.ref, text))

@@ -1,0 +1,344 @@
+"""One person on one relay: every room there, the login, bundles and parcels, and what the person asks for.
+
+Frames, requests and the time go in by the methods; effects come out by ``drain``. Nothing here waits: what needs
+several questions is an errand (``chaton.session.errand``), and its end is told by an ``Answer`` with its ticket.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from chaton.errors import ChatonError, InvalidLog, Refused
+from chaton.identity.ids import Head, Identity, RoomId, Transcript
+from chaton.identity.safety import direct_room
+from chaton.identity.secret import RoomInfoKey
+from chaton.limits import ALIVE_INTERVAL_MS, SECOND_MS
+from chaton.room.link import Address, Link
+from chaton.room.names import prepare_nick
+from chaton.room.records import Record, Role, sign_record
+from chaton.room.transcript import History
+from chaton.session import acts
+from chaton.session.arrival import Arrival, goodbye, login_refused
+from chaton.session.content import Alive, Content
+from chaton.session.context import Context
+from chaton.session.effects import Answer, Effect, HangUp
+from chaton.session.errand import Errand, LogTold, Until
+from chaton.session.errands import (
+    Removed,
+    check_invited,
+    make_invite,
+    offer_join,
+    peek_frame,
+    remove,
+    submit,
+)
+from chaton.session.keyring import Keyring, Peers
+from chaton.session.memory import RecordEntry, RoomEntry
+from chaton.session.notices import Waiting
+from chaton.session.parcels import Postbox
+from chaton.session.restore import Memory, restore_room
+from chaton.session.room import Room
+from chaton.session.view import View
+from chaton.wire import frames
+from chaton.wire.frames import AnyRelayFrame
+
+ROUND_MS = 10 * SECOND_MS  # How often what has fallen due is looked for.
+
+
+class Session:
+    """See the module.
+
+    Args:
+        context: Who one is, and where effects go.
+        address: The relay.
+        memory: What was kept of this relay's rooms, and of bundles and peers.
+
+    Attributes:
+        rooms: Every room of this relay that one is in, waits for, or was in.
+        arrival: How far this connection has come.
+    """
+
+    def __init__(self, context: Context, address: Address, memory: Memory) -> None:
+        self.context = context
+        self.address = address
+        self.rooms: dict[RoomId, Room] = {}
+        self.keyring = Keyring(context, memory.bundles)
+        self.peers = Peers(context, memory.peers, self._knows)
+        self._postbox = Postbox(context, self.keyring, self.rooms)
+        self.arrival = Arrival(context, address, self.rooms, self.keyring, self._postbox, self._direct_room)
+        self._last_ticket = 0
+        self._next_round = 0
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            frames.Welcome: self.arrival.welcome,
+            frames.LoggedIn: self.arrival.arrived,
+            frames.Event: self._event,
+            frames.Parcel: self._postbox.put,
+            frames.ParcelsEnd: self._parcels_end,
+            frames.DirectRoom: lambda frame: self._direct_room(Identity(frame.peer), RoomId(frame.room)),
+            frames.LogMoved: lambda frame: self._log_moved(RoomId(frame.room)),
+            frames.Presence: self._presence,
+            frames.Goodbye: self._goodbye,
+        }
+        for entry in memory.rooms:
+            if entry.first_t or entry.peer:
+                self.rooms[entry.room] = restore_room(
+                    context, self.keyring, self.peers, entry, memory.of_room[entry.room]
+                )
+
+    # --- the connection ---
+
+    def drain(self) -> list[Effect]:
+        """Take out what is to be done."""
+        self.context.desk.poll()
+        effects, self.context.effects = self.context.effects, []
+        return effects
+
+    def connected(self, now: int) -> None:
+        """TLS is up and the pin fits; the relay speaks first."""
+        self.context.now = now
+
+    def disconnected(self, now: int) -> None:
+        """The connection is gone; everything that is not done waits for the next one, or fails as Interrupted."""
+        self.context.now = now
+        for room in self.rooms.values():
+            room.disconnected()
+        self.arrival.disconnected()
+        self.context.desk.interrupt()
+
+    def receive(self, frame: AnyRelayFrame, now: int) -> None:
+        """Process what the relay said."""
+        self.context.now = now
+        handler = self._handlers.get(type(frame))
+        if isinstance(frame, frames.Refused) and frame.ref == 0:
+            self.context.effects.append(HangUp(login_refused(frame)))
+        elif handler is not None:
+            handler(frame)
+        else:
+            self.context.desk.answer(frame)
+        self.context.desk.poll()
+
+    def tick(self, now: int) -> None:
+        """Do what time alone makes due."""
+        self.context.now = now
+        self.keyring.erase_replaced()
+        for room in self.rooms.values():
+            room.sender.pump()
+        if self.arrival.settled and now >= self._next_round:
+            self._next_round = now + ROUND_MS
+            self.arrival.publish_if_due()
+            if self.context.lasting:
+                for room in self.rooms.values():
+                    self._keep_up(room)
+        self.context.desk.poll()
+
+    # --- requests ---
+
+    def begin(self, errand: Errand[Any]) -> int:
+        """Start an errand; an ``Answer`` with the returned ticket tells its end."""
+        self._last_ticket += 1
+        ticket = self._last_ticket
+        self.context.desk.begin(errand, partial(self._answer, ticket))
+        return ticket
+
+    def room(self, room: RoomId) -> Room:
+        """A room that one is in.
+
+        Raises:
+            Refused: not-member.
+        """
+        found = self.rooms.get(room)
+        if found is None or found.entry.status != "in":
+            why = found.entry.why_detail if found else ""
+            raise Refused("not-member", f"you are not in this room{': ' + why if why else ''}", hint="see chaton rooms")
+        return found
+
+    def say(self, room: RoomId, content: Content, ref: int) -> None:
+        """Put something into a room's outbox; ``Sent`` or ``Rejected`` with ``ref`` tells what became of it."""
+        self.room(room).sender.say(content, ref)
+
+    def create(self, name: str, topic: str, nick: str, *, approve: bool, max_members: int) -> Errand[RoomId]:
+        """Make a room, own it, and take a nick there."""
+        context, prepared = self.context, prepare_nick(nick)
+        rik = RoomInfoKey(context.entropy(RoomInfoKey.SIZE))
+        body = acts.genesis(rik, name, topic, approve=approve, max_members=max_members, entropy=context.entropy)
+        zero = RoomId.zero()
+        genesis = sign_record(body, seed=context.seed, room=zero, n=0, prev=Head.zero(), t=context.now)
+        yield Until(lambda: self.arrival.settled)
+        accepted = yield frames.Create(0, genesis.raw)
+        room = self._new_room([genesis.raw], rik, History(0, Transcript(accepted.transcript)), first_n=0)
+        room.log_current = True
+        self.arrival.follow(room)
+        yield from submit(room, acts.nick(prepared))
+        context.tell(room.joined())
+        return room.view.room
+
+    def join(self, link: Link, nick: str) -> Errand[RoomId]:
+        """Join by a link: read the log first, check it, then sign JOIN at its head."""
+        prepared = prepare_nick(nick)
+        known = self.rooms.get(link.room)
+        if known is not None and known.entry.status == "in":
+            return link.room
+        yield Until(lambda: self.arrival.settled)
+        yield peek_frame(self.context, link, self.address.pin, self.arrival.relay_nonce)
+        told: LogTold = yield frames.Log(0, link.room, -1)
+        view = View.of_log(self.context.me, told.records, History.of_room(link.room), 0)
+        room = Room(self.context, self.peers, self.keyring, self._entry(link.room, link.rik), view)
+        check_invited(room, link)
+        if room.member is None and not room.pending:
+            yield from self.arrival.publish()
+            accepted = yield from offer_join(room, link, prepared)
+            self._seat(room, accepted)
+        if room.pending:
+            self.context.tell(Waiting(room.view.room, room.teller.name))
+            yield Until(lambda: not room.pending)
+        return link.room
+
+    def invite(self, room: RoomId, *, uses: int, life_ms: int, flags: int) -> Errand[Link]:
+        """Make an invite link."""
+        return make_invite(self.room(room), self.address, uses, self.context.now + life_ms, flags)
+
+    def act(self, room: RoomId, act: acts.Act) -> Errand[Record]:
+        """Sign an act and have it taken."""
+        return submit(self.room(room), act)
+
+    def remove(self, room: RoomId, act: acts.Act) -> Errand[Removed]:
+        """Kick or ban somebody."""
+        return remove(self.room(room), self.address, act)
+
+    def hand_in(self, raw: bytes) -> Errand[None]:
+        """Submit a record that was signed before, as it is; refused if the log has moved."""
+        record = Record.decode(raw)
+        room = self.room(record.room)
+        yield Until(lambda: room.log_current)
+        yield frames.Submit(0, record.room, raw)
+        room.fold([raw])
+
+    def direct(self, peer: Identity) -> Errand[RoomId]:
+        """Open the direct room with somebody who shares a room."""
+        wanted = direct_room(self.context.me, peer)
+        yield Until(lambda: self.arrival.settled)
+        if wanted not in self.rooms:
+            yield frames.Direct(0, peer)
+            self._direct_room(peer, wanted)
+        yield Until(lambda: self.rooms[wanted].caught_up)
+        return wanted
+
+    def in_step(self, room: RoomId) -> Errand[Room]:
+        """Wait until a room has caught up with the relay."""
+        found = self.room(room)
+        yield Until(lambda: found.caught_up or found.entry.status != "in")
+        return self.room(room)
+
+    def ignore(self, identity: Identity, *, ignored: bool) -> None:
+        """Show somebody's messages no longer, or again."""
+        entry = self.peers.entry(identity)
+        entry.ignored = ignored
+        self.context.keep(entry)
+
+    def compared(self, identity: Identity) -> None:
+        """Remember that a person has compared the safety code with somebody."""
+        entry = self.peers.entry(identity)
+        entry.compared = True
+        self.context.keep(entry)
+
+    # --- inside ---
+
+    def _parcels_end(self, _frame: frames.ParcelsEnd) -> None:
+        self._postbox.all_told = True
+
+    def _presence(self, frame: frames.Presence) -> None:
+        room = self.rooms.get(RoomId(frame.room))
+        if room is not None:
+            room.presence(Identity(frame.identity), online=frame.online)
+
+    def _goodbye(self, frame: frames.Goodbye) -> None:
+        self.context.effects.append(HangUp(goodbye(frame)))
+
+    def _answer(self, ticket: int, result: Any, error: ChatonError | None) -> None:
+        self.context.effects.append(Answer(ticket, result, error))
+
+    def _knows(self, identity: Identity) -> bool:
+        in_room = (room.view.state for room in self.rooms.values() if room.entry.status != "out")
+        return any(identity in state.members or identity in state.pending for state in in_room)
+
+    def _event(self, frame: frames.Event) -> None:
+        room = self.rooms.get(RoomId(frame.room))
+        if room is None:
+            return
+        try:
+            room.take_event(frame)
+        except InvalidLog as error:
+            room.stop(error)
+            return
+        if room.caught_up:
+            room.sender.pump()
+
+    def _direct_room(self, peer: Identity, room: RoomId) -> None:
+        """The relay lets two people in; only somebody met in a room of one's own counts."""
+        if room in self.rooms or peer == self.context.me or not self._knows(peer):
+            return
+        if room != direct_room(self.context.me, peer):
+            return
+        view = View.of_pair(self.context.me, peer)
+        entry = self._entry(room, None)
+        entry.peer, entry.status = peer, "in"
+        self.context.keep(entry)
+        made = self.rooms[room] = Room(self.context, self.peers, self.keyring, entry, view)
+        made.log_current = True
+        if self.arrival.settled:
+            self.arrival.follow(made)
+
+    def _log_moved(self, room: RoomId) -> None:
+        found = self.rooms.get(room)
+        if found is not None and found.entry.peer is None:
+            self.context.desk.begin(self._look_again(found), lambda _result, _error: None)
+
+    def _look_again(self, room: Room) -> Errand[None]:
+        yield from self.arrival.catch_up(room)
+        if room.member is not None:
+            self.arrival.follow(room)
+            yield Until(lambda: room.caught_up)
+            self.context.tell(room.joined())
+
+    def _entry(self, room: RoomId, rik: RoomInfoKey | None) -> RoomEntry:
+        address = self.address
+        return RoomEntry(room=room, host=address.host, port=address.port, pin=address.pin, rik=rik)
+
+    def _new_room(self, raws: list[bytes], rik: RoomInfoKey, history: History, *, first_n: int) -> Room:
+        view = View.of_log(self.context.me, raws, history, first_n)
+        entry = self._entry(view.room, rik)
+        room = Room(self.context, self.peers, self.keyring, entry, view)
+        self._admit(room, history.first, history.last, first_n)
+        return room
+
+    def _seat(self, room: Room, accepted: frames.Accepted) -> None:
+        """The own JOIN is event s: the transcript begins there, and the fold takes it in."""
+        room.fold([room.entry.join])
+        room.view.n, room.view.history = room.view.state.n, History(accepted.s, Transcript(accepted.transcript))
+        self._admit(room, accepted.s, Transcript(accepted.transcript), room.view.n)
+        room.log_current = True
+        if room.member is not None:
+            self.arrival.follow(room)
+            self.context.tell(room.joined())
+
+    def _admit(self, room: Room, s: int, transcript: Transcript, n: int) -> None:
+        entry = room.entry
+        entry.first_s, entry.first_t, entry.first_n = s, transcript, n
+        entry.status, entry.join = "in" if room.member is not None else "joining", b""
+        for number, record in enumerate(room.view.records):
+            self.context.keep(RecordEntry(room=room.view.room, n=number, raw=record.raw))
+        self.context.keep(entry)
+        self.rooms[room.view.room] = room
+
+    def _keep_up(self, room: Room) -> None:
+        """An admin's client takes back expired invites, and lets a quiet room hear from it once a day (§§2, 7)."""
+        member, now = room.member, self.context.now
+        if member is None or member.role < Role.ADMIN or not room.caught_up or room.view.state.direct:
+            return
+        for invite in room.view.state.invites.values():
+            if invite.expires < now:
+                self.context.desk.begin(submit(room, acts.uninvite(invite.n)), lambda _result, _error: None)
+                return
+        last = max((entry.at for entry in room.timeline.messages.values() if entry.state == "own"), default=0)
+        if last and now - last > ALIVE_INTERVAL_MS and not room.outbox:
+            room.sender.say(Alive(), 0)

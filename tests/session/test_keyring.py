@@ -1,0 +1,81 @@
+"""Accepting others' bundles, against the vectors."""
+
+import pytest
+
+from chaton.errors import ProtocolError
+from chaton.identity.bundle import Bundle
+from chaton.identity.ids import BundleId, Identity
+from chaton.identity.statement import Seed
+from chaton.limits import BUNDLE_KEY_GRACE_MS, BUNDLE_LIFE_GUEST_MS, BUNDLE_ROTATE_MS
+from chaton.session.context import Context
+from chaton.session.keyring import Keyring, Peers
+from chaton.session.memory import PeerEntry
+from chaton.vault.entropy import system_entropy
+from tests.session.vectors import load
+
+CASES = load("bundle")["accept"]
+NOW = 1_800_000_000_000
+
+
+def context(now: int = NOW, *, lasting: bool = True) -> Context:
+    return Context(Seed(b"s" * 32), system_entropy, lasting, now)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_bundles_are_judged_as_the_vectors_say(case: dict) -> None:
+    raw = bytes.fromhex(case["bundle"])
+    seen = BundleId.from_hex(case["seen_bid"]) if case["seen_bid"] else None
+    identity = Identity(raw[3:35]) if len(raw) > 35 else Identity.zero()
+    entry = PeerEntry(identity=identity, counter=case["seen_ctr"], seen=seen)
+    peers = Peers(context(case["now"]), [entry], lambda _: case["known"])
+    if case["result"] == "accept":
+        assert peers.learn(raw).raw == raw
+        assert peers.usable(identity) is not None
+    else:
+        with pytest.raises(ProtocolError) as refusal:
+            peers.learn(raw)
+        assert refusal.value.reason == case["result"]
+        assert (entry.counter, entry.seen, entry.bundle) == (case["seen_ctr"], seen, b"")
+
+
+def test_a_newer_counter_in_a_message_retires_the_known_bundle() -> None:
+    case = next(case for case in CASES if case["name"] == "fresh")
+    bundle = Bundle.decode(bytes.fromhex(case["bundle"]))
+    peers = Peers(context(case["now"]), [], lambda _: True)
+    peers.learn(bundle.raw)
+    peers.saw_counter(bundle.identity, bundle.counter + 1)
+    assert peers.usable(bundle.identity) is None
+    peers = Peers(context(case["now"]), [], lambda _: True)
+    peers.learn(bundle.raw)
+    peers.saw_counter(bundle.identity, case["now"] + 3_600_000)
+    assert peers.usable(bundle.identity) is not None
+
+
+def test_own_bundles_grow_are_replaced_hourly_and_their_keys_erased() -> None:
+    shared = context()
+    ring = Keyring(shared, [])
+    assert ring.due()
+    first = ring.renew(guest=False)
+    assert not ring.due()
+    assert ring.made(first.bundle.raw)
+    shared.now += BUNDLE_ROTATE_MS
+    assert ring.due()
+    second = ring.renew(guest=True)
+    assert second.bundle.counter > first.bundle.counter
+    assert second.bundle.expires - second.bundle.counter == BUNDLE_LIFE_GUEST_MS
+    assert ring.current is second
+    shared.now += BUNDLE_KEY_GRACE_MS - 1
+    ring.erase_replaced()
+    assert ring.find(first.id) is first
+    shared.now += 1
+    ring.erase_replaced()
+    assert ring.find(first.id) is None
+    assert ring.find(second.id) is second
+
+
+def test_a_one_shot_command_keeps_a_valid_bundle() -> None:
+    shared = context(lasting=False)
+    ring = Keyring(shared, [])
+    ring.renew(guest=False)
+    shared.now += BUNDLE_ROTATE_MS * 24
+    assert not ring.due()
