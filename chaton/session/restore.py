@@ -1,12 +1,12 @@
 """Bringing a session's rooms back from what was kept (see ``chaton.session.memory``)."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from chaton.errors import ChatonError
-from chaton.identity.ids import ChainId, Head, MessageId, RoomId, Transcript
+from chaton.identity.ids import ChainId, Head, Identity, MessageId, RoomId, Transcript
 from chaton.room.records import Redact
 from chaton.room.transcript import History
 from chaton.session.context import Context
@@ -26,6 +26,7 @@ from chaton.session.memory import (
 )
 from chaton.session.reader import HeldMessage, KnownChain
 from chaton.session.room import Room
+from chaton.session.text import SafeText
 from chaton.session.view import View
 from chaton.vault.chain import ChainStatement, Grant, ReadChain
 from chaton.wire.frames import KIND_PRUNED, KIND_RECORD
@@ -75,13 +76,20 @@ class Memory:
         return memory
 
 
-def restore_room(context: Context, keyring: Keyring, peers: Peers, entry: RoomEntry, memory: RoomMemory) -> Room:
+def restore_room(  # noqa: PLR0917 - what every room is made of
+    context: Context,
+    keyring: Keyring,
+    peers: Peers,
+    entry: RoomEntry,
+    memory: RoomMemory,
+    known_as: Callable[[Identity], SafeText],
+) -> Room:
     """A room as it was when the last batch was kept.
 
     Raises:
         ChatonError: What was kept does not fit together: the profile is damaged.
     """
-    room = Room(context, peers, keyring, entry, _view(context, entry, memory), memory.outbox)
+    room = Room(context, peers, keyring, entry, _view(context, entry, memory), known_as, memory.outbox)
     for chain in memory.chains:
         room.reader.chains[chain.id] = _known(chain)
     for held in memory.held:

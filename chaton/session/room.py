@@ -1,6 +1,6 @@
 """One room, from one member's side: events in, notices and things to keep out (docs/protocol.md §§3, 6, 7)."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from chaton.errors import ChainRefused, InvalidLog, ProtocolError
@@ -34,7 +34,7 @@ from chaton.session.notices import (
 from chaton.session.reader import Held, Opened, Outcome, Reader, Unopened
 from chaton.session.sender import Sender
 from chaton.session.telling import WHY_UNREAD, Teller
-from chaton.session.text import clean_line
+from chaton.session.text import SafeText, clean_line
 from chaton.session.timeline import Timeline
 from chaton.session.view import View
 from chaton.vault.chain import Grant
@@ -47,6 +47,7 @@ class Room:
 
     Attributes:
         entry: What is remembered of it; ``view`` the fold and transcript.
+        known_as: How other rooms name somebody.
         following: Whether its events are asked for; ``caught_up`` whether they are live.
         log_current: Whether the fold has caught up since the last login.
         claimants: Memberships that claim another history, until a person has looked at it.
@@ -58,6 +59,7 @@ class Room:
     keyring: Keyring
     entry: RoomEntry
     view: View
+    known_as: Callable[[Identity], SafeText]
     outbox: list[OutboxEntry] = field(default_factory=list)
     following: bool = False
     caught_up: bool = False
@@ -72,7 +74,7 @@ class Room:
     def __post_init__(self) -> None:
         """Make the parts that share the view."""
         self.reader = Reader(self.view)
-        self.teller = Teller(self.view, self.entry.rik)
+        self.teller = Teller(self.view, self.entry.rik, self.known_as)
         self.timeline = Timeline(self.view, self.teller, self.entry.peer)
         self.sender = Sender(
             context=self.context,

@@ -38,6 +38,7 @@ from chaton.session.notices import Waiting
 from chaton.session.parcels import Postbox
 from chaton.session.restore import Memory, restore_room
 from chaton.session.room import Room
+from chaton.session.text import SafeText
 from chaton.session.view import View
 from chaton.wire import frames
 from chaton.wire.frames import AnyRelayFrame
@@ -82,7 +83,7 @@ class Session:
         for entry in memory.rooms:
             if entry.first_t or entry.peer:
                 self.rooms[entry.room] = restore_room(
-                    context, self.keyring, self.peers, entry, memory.of_room[entry.room]
+                    context, self.keyring, self.peers, entry, memory.of_room[entry.room], self.known_as
                 )
 
     # --- the connection ---
@@ -182,7 +183,7 @@ class Session:
         yield peek_frame(self.context, link, self.address.pin, self.arrival.relay_nonce)
         told: LogTold = yield frames.Log(0, link.room, -1)
         view = View.of_log(self.context.me, told.records, History.of_room(link.room), 0)
-        room = Room(self.context, self.peers, self.keyring, self._entry(link.room, link.rik), view)
+        room = Room(self.context, self.peers, self.keyring, self._entry(link.room, link.rik), view, self.known_as)
         check_invited(room, link)
         if room.member is None and not room.pending:
             yield from self.arrival.publish()
@@ -241,6 +242,13 @@ class Session:
         entry.compared = True
         self.context.keep(entry)
 
+    def known_as(self, identity: Identity) -> SafeText:
+        """The name that somebody has in a room that both are in."""
+        for room in self.rooms.values():
+            if not room.view.state.direct and identity in room.view.state.members:
+                return room.teller.called(identity)
+        return SafeText(f"~{identity.short}")
+
     # --- inside ---
 
     def _parcels_end(self, _frame: frames.ParcelsEnd) -> None:
@@ -283,7 +291,7 @@ class Session:
         entry = self._entry(room, None)
         entry.peer, entry.status = peer, "in"
         self.context.keep(entry)
-        made = self.rooms[room] = Room(self.context, self.peers, self.keyring, entry, view)
+        made = self.rooms[room] = Room(self.context, self.peers, self.keyring, entry, view, self.known_as)
         made.log_current = True
         if self.arrival.settled:
             self.arrival.follow(made)
@@ -307,7 +315,7 @@ class Session:
     def _new_room(self, raws: list[bytes], rik: RoomInfoKey, history: History, *, first_n: int) -> Room:
         view = View.of_log(self.context.me, raws, history, first_n)
         entry = self._entry(view.room, rik)
-        room = Room(self.context, self.peers, self.keyring, entry, view)
+        room = Room(self.context, self.peers, self.keyring, entry, view, self.known_as)
         self._admit(room, history.first, history.last, first_n)
         return room
 

@@ -1,5 +1,6 @@
 """From records and messages to sentences: names, topics, and who did what to whom."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chaton.errors import ProtocolError
@@ -57,11 +58,12 @@ class Teller:
     Args:
         view: The member's view of the room.
         rik: What opens the sealed texts; None in a direct room, which has none.
-        peer_name: How the rest of the profile names the other one of a direct room.
+        elsewhere: How other rooms name somebody: a direct room has no nicks of its own.
     """
 
     view: View
     rik: RoomInfoKey | None
+    elsewhere: Callable[[Identity], SafeText]
     online: set[Identity] = field(default_factory=set)
     _names: dict[Identity, SafeText] = field(default_factory=dict)
     _names_at: int = -1
@@ -99,6 +101,8 @@ class Teller:
 
     def called(self, identity: Identity) -> SafeText:
         """The name of somebody, who may be out by now."""
+        if self.rik is None:
+            return self.elsewhere(identity)
         return self.names().get(identity) or self._last_name(identity)
 
     def people(self) -> tuple[Person, ...]:

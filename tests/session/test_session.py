@@ -1,0 +1,453 @@
+"""Whole sessions against the real hub, in one process: what people see."""
+
+import pytest
+
+from chaton.errors import InvalidLog, Refused
+from chaton.identity.ids import RoomId
+from chaton.limits import DAY_MS, HOUR_MS, MINUTE_MS
+from chaton.room.link import Link
+from chaton.room.records import Role
+from chaton.session import acts
+from chaton.session.content import Delete, Edit, React, Reply, Text
+from chaton.session.notices import (
+    Ended,
+    Joined,
+    LinkWanted,
+    MemberChanged,
+    Redacted,
+    Rejected,
+    Said,
+    Sent,
+    Waiting,
+    Warned,
+)
+from tests.session.world import Person, World
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def make_room(owner: Person, *, approve: bool = False) -> RoomId:
+    return owner.ask(owner.session.create("ops", "a topic", owner.name, approve=approve, max_members=100))
+
+
+def invite(admin: Person, room: RoomId, uses: int = 1, flags: int = 0) -> Link:
+    return admin.ask(admin.session.invite(room, uses=uses, life_ms=DAY_MS, flags=flags))
+
+
+def joined(world: World, admin: Person, room: RoomId, name: str, **how: int) -> Person:
+    person = world.person(name)
+    person.ask(person.session.join(invite(admin, room, **how), name))
+    return person
+
+
+def say(person: Person, room: RoomId, text: str, ref: int = 1) -> None:
+    person.session.say(room, Text(text), ref)
+    person.world.settle()
+
+
+def texts(person: Person) -> list[str]:
+    return [str(said.text) for said in person.told(Said)]
+
+
+def test_two_people_talk(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    assert ben.told(Joined)[0].name == "ops"
+    assert [person.nick for person in ben.told(Joined)[0].members] == ["ada", "ben"]
+    say(ada, room, "hello")
+    say(ben, room, "hi ada", ref=7)
+    assert texts(ada) == texts(ben) == ["hello", "hi ada"]
+    assert ben.told(Sent)[0].ref == 7
+    assert [said.own for said in ben.told(Said)] == [False, True]
+    assert not ada.told(Warned)
+    assert not ben.told(Warned)
+
+
+def test_a_late_joiner_reads_what_comes_after(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    say(ada, room, "before")
+    cyd = joined(world, ada, room, "cyd")
+    say(ada, room, "after")
+    say(ben, room, "and this")
+    assert texts(cyd) == ["after", "and this"]
+
+
+def test_a_kick_turns_the_key_and_tells_everybody(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben, cyd = joined(world, ada, room, "ben"), joined(world, ada, room, "cyd")
+    say(ada, room, "all three")
+    old = ada.session.rooms[room].sender.chain
+    ada.ask(ada.session.remove(room, acts.remove(cyd.identity, "spam", ban=False)))
+    assert cyd.told(Ended)[0].code == "kicked"
+    assert "spam" in cyd.told(Ended)[0].detail
+    assert "ada" in cyd.told(Ended)[0].detail
+    assert ben.told(MemberChanged)[-1].action == "kicked"
+    say(ada, room, "two of us")
+    assert ada.session.rooms[room].sender.chain is not old
+    assert texts(ben) == ["all three", "two of us"]
+    assert texts(cyd) == ["all three"]
+
+
+def test_a_ban_holds_against_a_fresh_link(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=True)))
+    assert ben.told(Ended)[0].code == "banned"
+    with pytest.raises(Refused) as refusal:
+        ben.ask(ben.session.join(invite(ada, room), "ben"))
+    assert refusal.value.code == "banned"
+    ada.ask(ada.session.act(room, acts.unban(ben.identity)))
+    ben.ask(ben.session.join(invite(ada, room), "ben"))
+    say(ada, room, "welcome back")
+    assert texts(ben)[-1] == "welcome back"
+
+
+def test_a_kick_gives_a_new_link_for_the_uses_left(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    link = invite(ada, room, uses=3)
+    ben = world.person("ben")
+    ben.ask(ben.session.join(link, "ben"))
+    removed = ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    assert removed.link is not None
+    assert removed.lost.uses_left == 2
+    with pytest.raises(Refused) as refusal:
+        ben.ask(ben.session.join(link, "ben"))
+    assert refusal.value.code == "bad-invite"
+    ben.ask(ben.session.join(removed.link, "ben"))
+
+
+def test_a_mods_kick_tells_admins_of_the_lost_link(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    mod = joined(world, ada, room, "mod")
+    ada.ask(ada.session.act(room, acts.role(mod.identity, Role.MOD)))
+    link = invite(ada, room, uses=3)
+    ben = world.person("ben")
+    ben.ask(ben.session.join(link, "ben"))
+    removed = mod.ask(mod.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    assert removed.link is None
+    assert removed.lost.uses_left == 2
+    assert ada.told(LinkWanted)[0].uses == 2
+
+
+def test_mute_roles_and_rights(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    with pytest.raises(Refused) as refusal:
+        ben.ask(ben.session.act(room, acts.mute(ada.identity, muted=True)))
+    assert refusal.value.code == "not-allowed"
+    ada.ask(ada.session.act(room, acts.mute(ben.identity, muted=True)))
+    say(ben, room, "mmf", ref=3)
+    assert ben.told(Rejected)[0].code == "muted"
+    assert ben.told(Rejected)[0].ref == 3
+    ada.ask(ada.session.act(room, acts.mute(ben.identity, muted=False)))
+    say(ben, room, "free")
+    assert texts(ada) == ["free"]
+    assert not ada.told(Warned)
+
+
+def test_approval(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada, approve=True)
+    link = invite(ada, room)
+    ben = world.person("ben")
+    ticket = ben.session.begin(ben.session.join(link, "ben"))
+    world.settle()
+    assert ben.told(Waiting)
+    say(ada, room, "not for ben")
+    ada.ask(ada.session.act(room, acts.admit(ben.identity)))
+    assert ben.answers[ticket] == room
+    say(ada, room, "for ben")
+    assert texts(ben) == ["for ben"]
+    say(ben, room, "thanks")
+    assert texts(ada)[-1] == "thanks"
+
+
+def test_a_pending_one_restarts_and_is_admitted(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada, approve=True)
+    link = invite(ada, room)
+    ben = world.person("ben")
+    ben.session.begin(ben.session.join(link, "ben"))
+    world.settle()
+    ben.disconnect()
+    ada.ask(ada.session.act(room, acts.admit(ben.identity)))
+    ben.start()
+    ben.connect()
+    world.settle()
+    say(ada, room, "for ben")
+    assert texts(ben) == ["for ben"]
+
+
+def test_direct_messages(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben, cyd = joined(world, ada, room, "ben"), joined(world, ada, room, "cyd")
+    direct = ada.ask(ada.session.direct(ben.identity))
+    say(ada, direct, "psst")
+    assert texts(ben) == ["psst"]
+    assert ben.told(Said)[0].to == "ben"
+    say(ben, direct, "what?")
+    assert texts(ada) == ["psst", "what?"]
+    assert texts(cyd) == []
+
+
+def test_offline_reader_gets_everything(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ben.disconnect()
+    for number in range(250):
+        say(ada, room, f"message {number}")
+        world.clock.now += 100
+    ben.restart()
+    world.settle()
+    assert texts(ben) == [f"message {number}" for number in range(250)]
+    assert not ben.told(Warned)
+
+
+def test_what_was_typed_offline_is_sent_once(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ben.disconnect()
+    ben.session.say(room, Text("typed offline"), 5)
+    ben.carry_out()
+    ben.restart()
+    world.settle()
+    assert texts(ada) == ["typed offline"]
+    ben.restart()
+    world.settle()
+    assert texts(ada) == ["typed offline"]
+
+
+def test_sealed_bytes_are_sent_again_as_they_are(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    say(ben, room, "first")
+    hear = world.relay.hear
+    world.relay.hear = lambda number, raw: None  # the connection swallows everything
+    ben.session.say(room, Text("second"), 2)
+    ben.carry_out()
+    world.relay.hear = hear
+    sealed = ben.session.rooms[room].outbox[0].envelope
+    assert sealed
+    ben.restart()
+    world.settle()
+    assert texts(ada) == ["first", "second"]
+    assert sum(sealed in raw for raw in world.relay.heard) == 1
+    say(ben, room, "third")
+    assert texts(ada) == ["first", "second", "third"]
+    assert not ada.told(Warned)
+
+
+def test_answer_lost_after_acceptance_is_no_second_message(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ben.session.say(room, Text("hello"), 2)
+    while ben.session.rooms[room].outbox[0].envelope == b"":
+        ben.carry_out()
+        ben.listen()
+    ben.carry_out()
+    world.relay.outgoing[ben.connection].clear()
+    ben.restart()
+    world.settle()
+    assert texts(ada) == ["hello"]
+    assert len(ben.told(Sent)) == 1
+
+
+def test_epoch_moves_under_an_offline_sender(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben, cyd = joined(world, ada, room, "ben"), joined(world, ada, room, "cyd")
+    say(ben, room, "one")
+    hear = world.relay.hear
+    world.relay.hear = lambda number, raw: None
+    ben.session.say(room, Text("two"), 2)
+    ben.carry_out()
+    world.relay.hear = hear
+    ben.disconnect()
+    ada.ask(ada.session.remove(room, acts.remove(cyd.identity, "", ban=False)))
+    ben.start()
+    ben.connect()
+    world.settle()
+    assert texts(ada) == ["one", "two"]
+    assert texts(cyd) == ["one"]
+    assert not ada.told(Warned)
+
+
+def test_a_new_chain_after_an_hour_and_after_100_messages(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    say(ada, room, "one")
+    first = ada.session.rooms[room].sender.chain
+    world.pass_time(HOUR_MS)
+    say(ada, room, "two")
+    assert ada.session.rooms[room].sender.chain is not first
+    for number in range(120):
+        say(ada, room, str(number))
+        world.clock.now += 100
+    assert len(texts(ben)) == 122
+    assert not ben.told(Warned)
+
+
+def test_lines_are_edited_deleted_reacted_to_and_redacted(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    say(ben, room, "helo")
+    message = ada.told(Said)[0].id
+    for content in (Edit(message, "hello"), Reply(message, "to myself"), Text("rude")):
+        ben.session.say(room, content, 1)
+        world.settle()
+    ada.session.say(room, React(message, True, "👍"), 1)
+    world.settle()
+    assert [(said.kind, str(said.text)) for said in ada.told(Said)] == [
+        ("text", "helo"), ("edit", "hello"), ("reply", "to myself"), ("text", "rude"), ("react", "👍"),
+    ]  # fmt: skip
+    rude = ada.told(Said)[3].id
+    ada.ask(ada.session.act(room, acts.redact(rude)))
+    assert ben.told(Redacted)[0].message == rude
+    ben.session.say(room, Delete(message), 1)
+    world.settle()
+    lines = ada.session.rooms[room].timeline.backlog()
+    assert [(line.kind, str(line.text)) for line in lines] == [("deleted", ""), ("reply", "to myself")]
+
+
+def test_two_admins_act_at_once(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben, cyd = joined(world, ada, room, "ben"), joined(world, ada, room, "cyd")
+    ada.ask(ada.session.act(room, acts.role(ben.identity, Role.ADMIN)))
+    one = ada.session.begin(ada.session.act(room, acts.mute(cyd.identity, muted=True)))
+    other = ben.session.begin(ben.session.act(room, acts.info("war room", None)))
+    ada.carry_out()
+    ben.carry_out()
+    world.settle()
+    assert ada.answers[one].n != ben.answers[other].n
+    assert ada.session.rooms[room].view.state.head == cyd.session.rooms[room].view.state.head
+    again = [p.session.begin(p.session.remove(room, acts.remove(cyd.identity, "", ban=False))) for p in (ada, ben)]
+    ada.carry_out()
+    ben.carry_out()
+    world.settle()
+    outcomes = [ada.answers[again[0]], ben.answers[again[1]]]
+    assert sum(isinstance(outcome, Refused) for outcome in outcomes) == 1
+
+
+def test_everything_survives_a_restart(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    say(ada, room, "one")
+    say(ben, room, "two")
+    for person in (ada, ben):
+        person.restart()
+    world.settle()
+    say(ada, room, "three")
+    say(ben, room, "four")
+    for person in (ada, ben):
+        lines = person.session.rooms[room].timeline.backlog()
+        assert [str(line.text) for line in lines] == ["one", "two", "three", "four"]
+        assert not person.told(Warned)
+    assert ada.session.rooms[room].view.history.last == ben.session.rooms[room].view.history.last
+
+
+def test_a_removed_member_learns_it_when_it_comes_back(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ben.disconnect()
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "asleep", ban=False)))
+    ben.restart()
+    world.settle()
+    assert ben.told(Ended)[0].code == "kicked"
+    assert "asleep" in ben.told(Ended)[0].detail
+    with pytest.raises(Refused):
+        ben.session.say(room, Text("hello?"), 1)
+
+
+def test_nick_taken_and_lookalike(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = world.person("ben")
+    link = invite(ada, room)
+    for nick in ("ada", "Ada", "аda".replace("d", "d")):
+        with pytest.raises((Refused, Exception)):
+            ben.ask(ben.session.join(link, nick))
+    ben.ask(ben.session.join(link, "ben"))
+    ben.ask(ben.session.act(room, acts.nick("benny")))
+    assert ada.told(MemberChanged)[-1].detail == "benny"
+
+
+def test_a_link_into_another_log_is_refused(world: World) -> None:
+    ada = world.person("ada")
+    room, other = make_room(ada), make_room(ada)
+    link, wrong = invite(ada, room), invite(ada, other)
+    forged = Link(link.address, link.room, link.n, wrong.head, link.seed, link.rik)
+    ben = world.person("ben")
+    with pytest.raises(InvalidLog):
+        ben.ask(ben.session.join(forged, "ben"))
+    wrong_key = Link(link.address, link.room, link.n, link.head, link.seed, wrong.rik)
+    with pytest.raises(InvalidLog):
+        ben.ask(ben.session.join(wrong_key, "ben"))
+
+
+def test_a_bot_posts_and_never_reads(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    bot = joined(world, ada, room, "bot", flags=2)
+    say(bot, room, "disk 91%")
+    say(ada, room, "thanks, bot")
+    assert texts(ada) == ["disk 91%", "thanks, bot"]
+    assert texts(bot) == ["disk 91%"]
+
+
+def test_an_expired_invite_is_taken_back_by_an_admin(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    invite(ada, room)
+    world.pass_time(DAY_MS + MINUTE_MS)
+    assert not ada.session.rooms[room].view.state.invites
+
+
+def test_a_clone_is_noticed(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    copy = Person(world, "copy", ada.seed)
+    copy.disk = dict(ada.disk)
+    copy.start()
+    world.people.append(copy)
+    ada.disconnect()
+    world.clock.now += 2 * HOUR_MS
+    copy.connect()
+    world.settle()
+    copy.disconnect()
+    world.clock.now += MINUTE_MS
+    ada.connect()
+    world.settle()
+    assert [warning.code for warning in ada.told(Warned)] == ["clone"]
+    assert room in copy.session.rooms
+
+
+def test_the_log_of_a_room_reads_the_same_to_all(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ada.ask(ada.session.act(room, acts.role(ben.identity, Role.MOD)))
+    views = [person.session.rooms[room] for person in (ada, ben)]
+    lines = [[view.teller.log_line(record) for record in view.view.records] for view in views]
+    assert lines[0] == lines[1]
+    assert lines[0][-1] == "role ben mod"
