@@ -11,7 +11,8 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from chaton.errors import ChatonError, Refused, Unreachable
+from chaton.errors import ChatonError, Malformed, Refused, Unreachable
+from chaton.limits import RECORDS_MAX
 from chaton.session.text import clean
 from chaton.wire import frames
 from chaton.wire.frames import AnyClientFrame, AnyRelayFrame
@@ -54,6 +55,7 @@ class _Running:
     done: Callable[[Any, ChatonError | None], None]
     until: Until | None = None
     pages: list[bytes] = field(default_factory=list)
+    expects: type[AnyRelayFrame] = frames.Done
 
 
 class Desk:
@@ -71,14 +73,22 @@ class Desk:
         self._step(_Running(errand, done), None, None)
 
     def answer(self, frame: AnyRelayFrame) -> bool:
-        """Hand an answer to whoever asked; False if nobody did, as for a question given up."""
+        """Hand an answer to whoever asked; False if nobody did, as for a question given up.
+
+        Raises:
+            Malformed: It is no answer to what was asked.
+        """
         ref = getattr(frame, "ref", None)
         running = self._asked.get(ref) if ref is not None else None
         if running is None:
             return False
-        if isinstance(frame, frames.RecordsPage):
+        if isinstance(frame, frames.RecordsPage) and running.expects is frames.LogEnd:
             running.pages += frame.records
+            if len(running.pages) > RECORDS_MAX + 1:
+                raise Malformed("the relay shows a log that is longer than any")
             return True
+        if not isinstance(frame, frames.Refused | running.expects):
+            raise Malformed(f"the relay answered with {type(frame).__name__} instead of {running.expects.__name__}")
         del self._asked[frame.ref]  # type: ignore[union-attr]
         if isinstance(frame, frames.Refused):
             self._step(running, None, refusal(frame))
@@ -127,6 +137,7 @@ class Desk:
             self._step(running, None, Interrupted("there is no connection to the relay"))
         else:
             self._last_ref += 1
+            running.expects = frames.ANSWERS[type(wanted)]
             self._asked[self._last_ref] = running
             self._transmit(msgspec.structs.replace(wanted, ref=self._last_ref))
 

@@ -92,6 +92,11 @@ def _offer(room: Room, record: Record) -> Errand[bool]:
     except Interrupted:
         yield Until(lambda: room.log_current)
         return _holds(room, record)
+    except Refused as refusal:
+        if refusal.code != "turn-taken":
+            raise
+        yield from _take_turn(room)
+        return False
     return True
 
 
@@ -170,6 +175,10 @@ def offer_join(room: Room, link: Link, nick: str) -> Errand[frames.Accepted]:
             room.entry.join = b""
             room.fold(moved.records)
             check_invited(room, link)
+            yield from _take_turn(room)
+        except Refused as refusal:
+            if refusal.code != "turn-taken":
+                raise
             yield from _take_turn(room)
         else:
             return accepted

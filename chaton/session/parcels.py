@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from chaton.errors import ProtocolError
-from chaton.identity.bundle import parcel_recipient
+from chaton.identity.bundle import PARCEL_BYTES, parcel_recipient
 from chaton.identity.ids import RoomId
+from chaton.limits import PARCELS_PER_RECIPIENT_BYTES_MAX
 from chaton.session.audience import batches
 from chaton.session.context import Context
 from chaton.session.errand import Errand, Interrupted
@@ -14,6 +15,9 @@ from chaton.session.room import Room
 from chaton.vault.chain import Grant
 from chaton.vault.parcel import KIND_CHAIN, Need, OpenedParcel, open_parcel
 from chaton.wire import frames
+
+# As many as an honest relay stores for one recipient; the oldest go first, as they would there.
+WAITING_MAX = PARCELS_PER_RECIPIENT_BYTES_MAX // PARCEL_BYTES
 
 
 @dataclass(slots=True)
@@ -30,6 +34,7 @@ class Postbox:
     def put(self, parcel: frames.Parcel) -> None:
         """Take in a parcel; it is judged now, or once the logs are current."""
         self.waiting.append(parcel)
+        del self.waiting[:-WAITING_MAX]
         if self.opened:
             self._take()
 

@@ -108,6 +108,8 @@ def _view(context: Context, entry: RoomEntry, memory: RoomMemory) -> View:
         raws = [record.raw for record in memory.records]
         view = View.of_log(context.me, raws, history, entry.first_n, trusted=True)
     for event in memory.events:
+        if event.s <= entry.first_s:
+            continue  # Of an earlier membership: shown, and no part of this one's transcript.
         view.history.add(Head(event.id) if event.kind == KIND_RECORD else MessageId(event.id))
         view.n += event.kind == KIND_RECORD
     if view.n > view.state.n:
@@ -126,6 +128,8 @@ def _replay(room: Room, events: list[EventEntry]) -> None:
     n = room.entry.first_n
     for event in events:
         if event.kind == KIND_RECORD:
+            if event.s <= room.entry.first_s:
+                continue
             n += 1
             if isinstance(room.view.records[n].body, Redact):
                 room.timeline.redact(room.view.records[n], event.s)

@@ -8,38 +8,30 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from chaton.errors import ChatonError, InvalidLog, Refused
-from chaton.identity.ids import Head, Identity, RoomId, Transcript
+from chaton.errors import ChatonError, InvalidLog, Malformed, Refused, SecurityStop
+from chaton.identity.ids import Identity, RoomId
 from chaton.identity.safety import direct_room
-from chaton.identity.secret import RoomInfoKey
 from chaton.limits import ALIVE_INTERVAL_MS, SECOND_MS
 from chaton.room.link import Address, Link
-from chaton.room.names import prepare_nick
-from chaton.room.records import Record, Role, sign_record
-from chaton.room.transcript import History
+from chaton.room.records import Record, Role
 from chaton.session import acts
 from chaton.session.arrival import Arrival, goodbye, login_refused
 from chaton.session.content import Alive, Content
 from chaton.session.context import Context
 from chaton.session.effects import Answer, Effect, HangUp
-from chaton.session.errand import Errand, LogTold, Until
+from chaton.session.entrance import Entrance
+from chaton.session.errand import Errand, Until
 from chaton.session.errands import (
     Removed,
-    check_invited,
     make_invite,
-    offer_join,
-    peek_frame,
     remove,
     submit,
 )
 from chaton.session.keyring import Keyring, Peers
-from chaton.session.memory import RecordEntry, RoomEntry
-from chaton.session.notices import Waiting
 from chaton.session.parcels import Postbox
 from chaton.session.restore import Memory, restore_room
 from chaton.session.room import Room
 from chaton.session.text import SafeText
-from chaton.session.view import View
 from chaton.wire import frames
 from chaton.wire.frames import AnyRelayFrame
 
@@ -67,6 +59,7 @@ class Session:
         self.peers = Peers(context, memory.peers, self._knows)
         self._postbox = Postbox(context, self.keyring, self.rooms)
         self.arrival = Arrival(context, address, self.rooms, self.keyring, self._postbox, self._direct_room)
+        self._entrance = Entrance(context, address, self.rooms, self.keyring, self.peers, self.arrival, self.known_as)
         self._last_ticket = 0
         self._next_round = 0
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -115,7 +108,7 @@ class Session:
         elif handler is not None:
             handler(frame)
         else:
-            self.context.desk.answer(frame)
+            self._answered(frame)
         self.context.desk.poll()
 
     def tick(self, now: int) -> None:
@@ -159,40 +152,11 @@ class Session:
 
     def create(self, name: str, topic: str, nick: str, *, approve: bool, max_members: int) -> Errand[RoomId]:
         """Make a room, own it, and take a nick there."""
-        context, prepared = self.context, prepare_nick(nick)
-        rik = RoomInfoKey(context.entropy(RoomInfoKey.SIZE))
-        body = acts.genesis(rik, name, topic, approve=approve, max_members=max_members, entropy=context.entropy)
-        zero = RoomId.zero()
-        genesis = sign_record(body, seed=context.seed, room=zero, n=0, prev=Head.zero(), t=context.now)
-        yield Until(lambda: self.arrival.settled)
-        accepted = yield frames.Create(0, genesis.raw)
-        room = self._new_room([genesis.raw], rik, History(0, Transcript(accepted.transcript)), first_n=0)
-        room.log_current = True
-        self.arrival.follow(room)
-        yield from submit(room, acts.nick(prepared))
-        context.tell(room.joined())
-        return room.view.room
+        return self._entrance.create(name, topic, nick, approve=approve, max_members=max_members)
 
     def join(self, link: Link, nick: str) -> Errand[RoomId]:
-        """Join by a link: read the log first, check it, then sign JOIN at its head."""
-        prepared = prepare_nick(nick)
-        known = self.rooms.get(link.room)
-        if known is not None and known.entry.status == "in":
-            return link.room
-        yield Until(lambda: self.arrival.settled)
-        yield peek_frame(self.context, link, self.address.pin, self.arrival.relay_nonce)
-        told: LogTold = yield frames.Log(0, link.room, -1)
-        view = View.of_log(self.context.me, told.records, History.of_room(link.room), 0)
-        room = Room(self.context, self.peers, self.keyring, self._entry(link.room, link.rik), view, self.known_as)
-        check_invited(room, link)
-        if room.member is None and not room.pending:
-            yield from self.arrival.publish()
-            accepted = yield from offer_join(room, link, prepared)
-            self._seat(room, accepted)
-        if room.pending:
-            self.context.tell(Waiting(room.view.room, room.teller.name))
-            yield Until(lambda: not room.pending)
-        return link.room
+        """Join by a link; the errand lasts until an admin has admitted, where the room asks for that."""
+        return self._entrance.join(link, nick)
 
     def invite(self, room: RoomId, *, uses: int, life_ms: int, flags: int) -> Errand[Link]:
         """Make an invite link."""
@@ -230,6 +194,13 @@ class Session:
         yield Until(lambda: found.caught_up or found.entry.status != "in")
         return self.room(room)
 
+    def mark_read(self, room: RoomId, s: int) -> None:
+        """Remember that a person has seen everything up to event ``s``."""
+        entry = self.room(room).entry
+        if s > entry.read_s:
+            entry.read_s = s
+            self.context.keep(entry)
+
     def ignore(self, identity: Identity, *, ignored: bool) -> None:
         """Show somebody's messages no longer, or again."""
         entry = self.peers.entry(identity)
@@ -250,6 +221,12 @@ class Session:
         return SafeText(f"~{identity.short}")
 
     # --- inside ---
+
+    def _answered(self, frame: AnyRelayFrame) -> None:
+        try:
+            self.context.desk.answer(frame)
+        except Malformed as broken:
+            self.context.effects.append(HangUp(SecurityStop(f"the relay breaks the protocol: {broken}")))
 
     def _parcels_end(self, _frame: frames.ParcelsEnd) -> None:
         self._postbox.all_told = True
@@ -287,12 +264,7 @@ class Session:
             return
         if room != direct_room(self.context.me, peer):
             return
-        view = View.of_pair(self.context.me, peer)
-        entry = self._entry(room, None)
-        entry.peer, entry.status = peer, "in"
-        self.context.keep(entry)
-        made = self.rooms[room] = Room(self.context, self.peers, self.keyring, entry, view, self.known_as)
-        made.log_current = True
+        made = self._entrance.direct(peer)
         if self.arrival.settled:
             self.arrival.follow(made)
 
@@ -307,36 +279,6 @@ class Session:
             self.arrival.follow(room)
             yield Until(lambda: room.caught_up)
             self.context.tell(room.joined())
-
-    def _entry(self, room: RoomId, rik: RoomInfoKey | None) -> RoomEntry:
-        address = self.address
-        return RoomEntry(room=room, host=address.host, port=address.port, pin=address.pin, rik=rik)
-
-    def _new_room(self, raws: list[bytes], rik: RoomInfoKey, history: History, *, first_n: int) -> Room:
-        view = View.of_log(self.context.me, raws, history, first_n)
-        entry = self._entry(view.room, rik)
-        room = Room(self.context, self.peers, self.keyring, entry, view, self.known_as)
-        self._admit(room, history.first, history.last, first_n)
-        return room
-
-    def _seat(self, room: Room, accepted: frames.Accepted) -> None:
-        """The own JOIN is event s: the transcript begins there, and the fold takes it in."""
-        room.fold([room.entry.join])
-        room.view.n, room.view.history = room.view.state.n, History(accepted.s, Transcript(accepted.transcript))
-        self._admit(room, accepted.s, Transcript(accepted.transcript), room.view.n)
-        room.log_current = True
-        if room.member is not None:
-            self.arrival.follow(room)
-            self.context.tell(room.joined())
-
-    def _admit(self, room: Room, s: int, transcript: Transcript, n: int) -> None:
-        entry = room.entry
-        entry.first_s, entry.first_t, entry.first_n = s, transcript, n
-        entry.status, entry.join = "in" if room.member is not None else "joining", b""
-        for number, record in enumerate(room.view.records):
-            self.context.keep(RecordEntry(room=room.view.room, n=number, raw=record.raw))
-        self.context.keep(entry)
-        self.rooms[room.view.room] = room
 
     def _keep_up(self, room: Room) -> None:
         """An admin's client takes back expired invites, and lets a quiet room hear from it once a day (§§2, 7)."""

@@ -44,6 +44,12 @@ class Timeline:
         redacted = self._play_redactions(message)
         return None if result is Result.IGNORE or redacted else self.said(entry)
 
+    def take_over(self, earlier: "Timeline") -> None:
+        """Go on from what was shown during an earlier membership."""
+        for entry in earlier.messages.values():
+            if entry.state in {"opened", "own"}:
+                self.post(entry)
+
     def redact(self, record: Record, s: int) -> bool:
         """Take in a REDACT at event ``s``; whether it hides a line now. It may do so later, when the line is opened."""
         assert isinstance(record.body, Redact)

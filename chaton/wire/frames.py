@@ -342,3 +342,10 @@ AnyRelayFrame: TypeAlias = (
     Welcome | LoggedIn | Refused | Done | Accepted | YourTurn | RecordsPage | LogEnd | Event | CaughtUp
     | BundleList | ParcelsStored | Parcel | ParcelsEnd | DirectRoom | LogMoved | Presence | Pong | Goodbye
 )  # fmt: skip
+
+# What answers a request, besides Refused; anything else under its ref breaks the protocol. Log's pages come before.
+ANSWERS: dict[type[AnyClientFrame], type[AnyRelayFrame]] = {
+    Peek: Done, Log: LogEnd, Create: Accepted, Submit: Accepted, Turn: YourTurn, Follow: CaughtUp, Unfollow: Done,
+    Send: Accepted, Direct: Done, Publish: Done, Bundles: BundleList, Parcels: ParcelsStored, ParcelTaken: Done,
+    Ping: Pong,
+}  # fmt: skip

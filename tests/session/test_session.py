@@ -2,7 +2,7 @@
 
 import pytest
 
-from chaton.errors import InvalidLog, Refused
+from chaton.errors import InvalidLog, Refused, SecurityStop, UsageError
 from chaton.identity.ids import RoomId
 from chaton.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from chaton.room.link import Link
@@ -21,6 +21,7 @@ from chaton.session.notices import (
     Waiting,
     Warned,
 )
+from chaton.wire import frames
 from tests.session.world import Person, World
 
 
@@ -379,17 +380,77 @@ def test_a_removed_member_learns_it_when_it_comes_back(world: World) -> None:
         ben.session.say(room, Text("hello?"), 1)
 
 
-def test_nick_taken_and_lookalike(world: World) -> None:
+@pytest.mark.parametrize("nick", ["ada", "Ada", "аԁа", "ADA"])
+def test_a_nick_that_is_taken_or_looks_like_one_is_refused(world: World, nick: str) -> None:
     ada = world.person("ada")
     room = make_room(ada)
     ben = world.person("ben")
     link = invite(ada, room)
-    for nick in ("ada", "Ada", "аda".replace("d", "d")):
-        with pytest.raises((Refused, Exception)):
-            ben.ask(ben.session.join(link, nick))
+    with pytest.raises(Refused) as refusal:
+        ben.ask(ben.session.join(link, nick))
+    assert refusal.value.code == "nick-taken"
     ben.ask(ben.session.join(link, "ben"))
     ben.ask(ben.session.act(room, acts.nick("benny")))
     assert ada.told(MemberChanged)[-1].detail == "benny"
+
+
+@pytest.mark.parametrize("nick", ["", "  ", "a\x1bb", "a\u200bb", "a\u202eb", "x" * 33, "аda"])
+def test_a_nick_that_cannot_be_one_is_refused(world: World, nick: str) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = world.person("ben")
+    with pytest.raises(UsageError):
+        ben.ask(ben.session.join(invite(ada, room), nick))
+
+
+def test_a_join_whose_answer_was_lost_is_taken_up_again(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    link = invite(ada, room, uses=2)
+    ben = world.person("ben")
+    ben.session.begin(ben.session.join(link, "ben"))
+    while ben.identity not in world.relay.hub.memory.rooms[room].state.members:
+        ben.carry_out()
+        ben.listen()
+    ben.disconnect()
+    ben.start()
+    ben.connect()
+    world.settle()
+    ben.ask(ben.session.join(link, "ben"))
+    say(ada, room, "hello ben")
+    assert texts(ben) == ["hello ben"]
+    assert ada.session.rooms[room].view.state.n == ben.session.rooms[room].view.state.n
+
+
+def test_rejoining_keeps_what_was_read_before(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    say(ada, room, "one")
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    say(ada, room, "without ben")
+    ben.ask(ben.session.join(invite(ada, room), "ben"))
+    say(ada, room, "two")
+    ben.restart()
+    world.settle()
+    say(ben, room, "three")
+    for person, expected in ((ben, ["one", "two", "three"]), (ada, ["one", "without ben", "two", "three"])):
+        assert [str(line.text) for line in person.session.rooms[room].timeline.backlog()] == expected
+        assert not person.told(Warned)
+
+
+def test_a_relay_that_answers_nonsense_is_left(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    hear = world.relay.hear
+    world.relay.hear = lambda number, raw: None
+    ada.session.say(room, Text("hello"), 1)
+    ada.carry_out()
+    asked = next(iter(ada.session.context.desk._asked))
+    world.relay.tell(ada.connection, frames.Pong(asked))
+    world.settle()
+    world.relay.hear = hear
+    assert isinstance(ada.hung_up, SecurityStop)
 
 
 def test_a_link_into_another_log_is_refused(world: World) -> None:
