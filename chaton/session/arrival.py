@@ -105,11 +105,22 @@ class Arrival:
 
     def catch_up(self, room: Room) -> Errand[None]:
         """Let a room's fold catch up; if one is out by now, tell how."""
-        yield from fetch_log(room)
+        yield from self._patiently(lambda: fetch_log(room))
         if room.member is None and not room.pending:
             room.flush_records(self.context.now)
             if room.entry.status == "in":
                 room.end("removed", "you are no longer in this room")
+
+    def _patiently(self, errand: Callable[[], Errand[Any]]) -> Errand[Any]:
+        """Run an errand again while the relay only asks to wait."""
+        while True:
+            try:
+                return (yield from errand())
+            except Refused as refusal:
+                if not refusal.retry_ms:
+                    raise
+                again = self.context.now + refusal.retry_ms
+            yield Until(lambda: self.context.now >= again)  # noqa: B023 - asked before the loop goes on
 
     def _run(self, room: Room, errand: Errand[None]) -> None:
         """Run an errand that a room needs; if the log turns out impossible, the room stops."""
@@ -127,7 +138,7 @@ class Arrival:
         if not room.live or room.following:
             return
         room.following = True
-        self.context.desk.begin(self._follow_errand(room), partial(self._followed, room))
+        self.context.desk.begin(self._patiently(lambda: self._follow_errand(room)), partial(self._followed, room))
 
     def _follow_errand(self, room: Room) -> Errand[None]:
         yield frames.Follow(0, room.view.room, room.view.history.s)
@@ -160,7 +171,9 @@ class Arrival:
 
     def _published(self, _result: Any, error: ChatonError | None) -> None:
         self._publishing = False
-        if isinstance(error, Refused):
+        if isinstance(error, Refused) and error.retry_ms:
+            self._shown = False
+        elif isinstance(error, Refused):
             detail = f"the relay did not take new keys, so that others cannot reach you: {error}"
             self.context.tell(Warned(None, "keys", clean_line(detail)))
 

@@ -54,8 +54,8 @@ class Register:
         """Write down what record ``n`` (the room's last) changed about anybody."""
         if isinstance(record.body, Close):
             self.closed_at = record.n
-        for inst in self._touched(room, record):
-            self._write(room, inst, room.by_inst(inst))
+        for inst, member in self._touched(room, record).items():
+            self._write(room, inst, member)
 
     def seat(self, identity: Identity, inst: Instance) -> Seat | None:
         """The membership of this person with this name, now or at any time before."""
@@ -79,11 +79,13 @@ class Register:
                 return seat.inst
         return None
 
-    def _touched(self, room: RoomState, record: Record) -> set[Instance]:
+    @staticmethod
+    def _touched(room: RoomState, record: Record) -> dict[Instance, Member | None]:
+        """The memberships that a record may have changed, as they are now: its signer's, and the one it names."""
         actor = room.members.get(record.actor) or room.pending.get(record.actor)
-        touched = {actor.inst} if actor else set()
+        touched: dict[Instance, Member | None] = {actor.inst: actor} if actor else {}
         inst = getattr(record.body, "inst", None)
-        return touched | ({inst} if inst is not None else set())
+        return touched | ({inst: room.by_inst(inst)} if inst is not None else {})
 
     def _write(self, room: RoomState, inst: Instance, member: Member | None) -> None:
         seat = self.seats.get(inst)

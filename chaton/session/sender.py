@@ -150,8 +150,9 @@ class Sender:
         self.chain = None
 
     def disconnected(self) -> None:
-        """What was under way is sent again after the next login."""
+        """What has not come back is sent again after the next login: the relay answers the same bytes the same."""
         self.under_way.clear()
+        self.accepted.clear()
 
     def usable_chain(self) -> SendChain | None:
         """The chain that the next send would use."""
