@@ -36,7 +36,7 @@ WHY_UNREAD = {
     "sender": "its sender was no member at that time",
     "closed": "the room was closed",
     "signature": "somebody else than the owner of its key wrote it",
-    "future": "it claims to have seen itself",
+    "future": "it names events that you were not shown; the relay may be withholding some",
     "fork": "its sender holds another history of the room",
 }
 

@@ -3,7 +3,6 @@
 import pytest
 
 from chaton.errors import InvalidLog, Refused, SecurityStop, UsageError
-from chaton.identity.ids import RoomId
 from chaton.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from chaton.room.link import Link
 from chaton.room.records import Role
@@ -22,35 +21,12 @@ from chaton.session.notices import (
     Warned,
 )
 from chaton.wire import frames
-from tests.session.world import Person, World
+from tests.session.world import Person, World, invite, joined, make_room, say, texts
 
 
 @pytest.fixture
 def world() -> World:
     return World()
-
-
-def make_room(owner: Person, *, approve: bool = False) -> RoomId:
-    return owner.ask(owner.session.create("ops", "a topic", owner.name, approve=approve, max_members=100))
-
-
-def invite(admin: Person, room: RoomId, uses: int = 1, flags: int = 0) -> Link:
-    return admin.ask(admin.session.invite(room, uses=uses, life_ms=DAY_MS, flags=flags))
-
-
-def joined(world: World, admin: Person, room: RoomId, name: str, **how: int) -> Person:
-    person = world.person(name)
-    person.ask(person.session.join(invite(admin, room, **how), name))
-    return person
-
-
-def say(person: Person, room: RoomId, text: str, ref: int = 1) -> None:
-    person.session.say(room, Text(text), ref)
-    person.world.settle()
-
-
-def texts(person: Person) -> list[str]:
-    return [str(said.text) for said in person.told(Said)]
 
 
 def test_two_people_talk(world: World) -> None:

@@ -4,12 +4,13 @@ Frames cross the wire's own codec in both directions. Everything that is said is
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from chaton.errors import ChatonError
 from chaton.identity.ids import Identity, Nonce, Pin, RoomId
 from chaton.identity.statement import Seed
+from chaton.limits import DAY_MS
 from chaton.relay.config import Limits
 from chaton.relay.gauge import Gauge
 from chaton.relay.hub.decide import Hub
@@ -18,11 +19,12 @@ from chaton.relay.hub.memory import Memory as HubMemory
 from chaton.relay.hub.memory import Policy
 from chaton.relay.hub.memory import Session as HubSession
 from chaton.relay.store.memory import MemoryStore
-from chaton.room.link import Address
+from chaton.room.link import Address, Link
+from chaton.session.content import Text
 from chaton.session.context import Context
 from chaton.session.effects import Answer, Forget, HangUp, Keep, Tell, Transmit
 from chaton.session.memory import Entry, decode_entry, encode_entry
-from chaton.session.notices import Notice
+from chaton.session.notices import Notice, Said
 from chaton.session.restore import Memory
 from chaton.session.session import Session
 from chaton.vault.entropy import system_entropy
@@ -51,6 +53,7 @@ class Relay:
         self.closed: set[int] = set()
         self.last = 0
         self.heard: list[bytes] = []
+        self.twist: Callable[[int, frames.AnyRelayFrame], Iterable[frames.AnyRelayFrame]] = lambda _, frame: [frame]
 
     def connect(self) -> int:
         self.last += 1
@@ -74,7 +77,8 @@ class Relay:
 
     def tell(self, number: int, frame: frames.AnyRelayFrame) -> None:
         if number in self.sessions:
-            self.outgoing[number].append(encode(frame))
+            for told in self.twist(number, frame):
+                self.outgoing[number].append(encode(told))
 
     def carry_out(self, decision: Decision) -> None:
         for effect in decision.now:
@@ -245,3 +249,26 @@ class World:
         for person in self.people:
             person.session.tick(self.clock.now)
         self.settle()
+
+
+def make_room(owner: Person, *, approve: bool = False) -> RoomId:
+    return owner.ask(owner.session.create("ops", "a topic", owner.name, approve=approve, max_members=100))
+
+
+def invite(admin: Person, room: RoomId, uses: int = 1, flags: int = 0) -> Link:
+    return admin.ask(admin.session.invite(room, uses=uses, life_ms=DAY_MS, flags=flags))
+
+
+def joined(world: World, admin: Person, room: RoomId, name: str, **how: int) -> Person:
+    person = world.person(name)
+    person.ask(person.session.join(invite(admin, room, **how), name))
+    return person
+
+
+def say(person: Person, room: RoomId, text: str, ref: int = 1) -> None:
+    person.session.say(room, Text(text), ref)
+    person.world.settle()
+
+
+def texts(person: Person) -> list[str]:
+    return [str(said.text) for said in person.told(Said)]
