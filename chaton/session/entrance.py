@@ -56,7 +56,7 @@ class Entrance:
         """Join by a link: read the log, check it, then sign JOIN at its head."""
         prepared = prepare_nick(nick)
         known = self.rooms.get(link.room)
-        if known is None or known.entry.status == "out":
+        if known is None or known.entry.status in {"out", "stopped"}:
             yield from self._join(link, prepared)
         room = self.rooms[link.room]
         if room.pending:

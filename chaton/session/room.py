@@ -181,6 +181,7 @@ class Room:
         elif isinstance(body, Close):
             detail = clean_line(f"{self.teller.called(record.actor)} closed it")
             self.context.tell(Ended(self.view.room, "closed", detail))
+            self.sender.abandon("closed", "the room is closed")
 
     def flush_records(self, at: int) -> None:
         """Tell the records that no event will bring any more, because one is out."""
@@ -194,6 +195,7 @@ class Room:
         self.following = self.caught_up = False
         self.context.keep(self.entry)
         self.context.tell(Ended(self.view.room, why, clean_line(detail)))
+        self.sender.abandon(why, f"you are out of the room: {detail}")
 
     def stop(self, error: InvalidLog) -> None:
         """The relay showed something impossible: nothing of this room is believed any more."""

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from chaton.errors import ChatonError, Refused, UsageError
 from chaton.identity.ids import ChainId, Identity, MessageId
-from chaton.limits import CHAIN_LIFE_MS, CHAIN_MESSAGES, MINUTE_MS, NEED_INTERVAL_MS, TEXT_BYTES_MAX
+from chaton.limits import CHAIN_LIFE_MS, CHAIN_MESSAGES, MINUTE_MS, NEED_INTERVAL_MS, SECOND_MS, TEXT_BYTES_MAX
+from chaton.room.envelope import Header
 from chaton.session.audience import Delivery
 from chaton.session.content import Content, Plaintext
 from chaton.session.context import Context
@@ -44,6 +45,8 @@ class Sender:
         answered: Who asked for it and was answered, and when.
         asked: Chains whose key was asked for, and when.
         under_way: Numbers of outbox entries that the relay has not answered yet; ``accepted`` those it has.
+        paused_until: When to try again after the relay asked to wait; ``paused_epoch``: or as soon as the room has
+            left this epoch, which the relay knows to be over before its event is here.
         is_open: Whether messages may go out now: connected, caught up, not forked, not closed.
         shown_name: How an identity is named to a person.
     """
@@ -64,6 +67,7 @@ class Sender:
     under_way: set[int] = field(default_factory=set)
     accepted: dict[int, int] = field(default_factory=dict)
     paused_until: int = 0
+    paused_epoch: int = -1
     serving: bool = False
 
     def say(self, content: Content, ref: int) -> OutboxEntry:
@@ -88,7 +92,7 @@ class Sender:
 
     def pump(self) -> None:
         """Send what can be sent now."""
-        if not self.is_open() or self.serving or self.context.now < self.paused_until:
+        if not self.is_open() or self.serving or self._paused():
             return
         for entry in self._undecided():
             if entry.number not in self.under_way:
@@ -103,9 +107,9 @@ class Sender:
         """An event is here: if it is an own message, it is sent, and leaves the outbox."""
         entry = next((one for one in self.outbox if one.id == message), None)
         if entry is not None:
-            self._count(entry)
+            if self.accepted.pop(entry.number, None) is None:
+                self._count(entry)
             self.outbox.remove(entry)
-            self.accepted.pop(entry.number, None)
             self.context.forget(entry)
         return entry
 
@@ -145,6 +149,11 @@ class Sender:
         """Everybody who may read, but oneself."""
         return [identity for identity in self.view.state.readers() if identity != self.context.me]
 
+    def abandon(self, code: str, detail: str) -> None:
+        """The room is over for this member: nothing that waits will be sent any more, and the person is told."""
+        for entry in list(self.outbox):
+            self._give_up(entry, Refused(code, detail))
+
     def renew(self) -> None:
         """Let the next message begin a new chain, as the person asked."""
         self.chain = None
@@ -157,6 +166,12 @@ class Sender:
     def usable_chain(self) -> SendChain | None:
         """The chain that the next send would use."""
         return self._live()
+
+    def _paused(self) -> bool:
+        return self.context.now < self.paused_until and self.paused_epoch in {-1, self.view.state.epoch}
+
+    def _pause(self, ms: int, epoch: int = -1) -> None:
+        self.paused_until, self.paused_epoch = self.context.now + ms, epoch
 
     def _live(self) -> SendChain | None:
         chain = self.chain
@@ -239,7 +254,7 @@ class Sender:
 
     def _postpone(self, error: ChatonError) -> None:
         if isinstance(error, Refused):
-            self.paused_until = self.context.now + max(error.retry_ms, 1_000)
+            self._pause(max(error.retry_ms, SECOND_MS))
 
     def _warn_unreachable(self, missed: list[Identity]) -> None:
         new = [identity for identity in missed if identity not in self.unreachable]
@@ -277,7 +292,7 @@ class Sender:
 
     def _refused(self, entry: OutboxEntry, refusal: Refused) -> None:
         if refusal.code in _AGAIN_LATER and not self._overtaken(entry):
-            self.paused_until = self.context.now + max(refusal.retry_ms, 200)
+            self._pause(max(refusal.retry_ms, SECOND_MS // 5))
         elif refusal.code in _SEAL_ANEW | _AGAIN_LATER and entry.attempts < ATTEMPTS_MAX:
             self._unseal(entry)
         else:
@@ -289,9 +304,16 @@ class Sender:
 
     def _unseal(self, entry: OutboxEntry) -> None:
         entry.attempts += 1
+        if self._epoch_of(entry) == self.view.state.epoch:
+            self._pause(SECOND_MS, self.view.state.epoch)  # The relay knows of a removal that is not here yet.
         entry.envelope, entry.plain, entry.id, entry.chain = b"", b"", None, None
         self.chain = None
         self.context.keep(entry)
+
+    def _epoch_of(self, entry: OutboxEntry) -> int:
+        """The epoch that a sealed message was sent in."""
+        n = Header.decode(entry.envelope).n
+        return self.view.state.epochs[n] if n <= self.view.state.n else -1
 
     def _give_up(self, entry: OutboxEntry, refusal: Refused) -> None:
         self.outbox.remove(entry)

@@ -265,6 +265,47 @@ def test_epoch_moves_under_an_offline_sender(world: World) -> None:
     assert not ada.told(Warned)
 
 
+def test_a_sender_waits_for_the_removal_that_the_relay_knows_already(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben, cyd = joined(world, ada, room, "ben"), joined(world, ada, room, "cyd")
+    say(ben, room, "one")
+    late: list[frames.AnyRelayFrame] = []
+
+    def twist(number: int, frame: frames.AnyRelayFrame) -> list[frames.AnyRelayFrame]:
+        if number == ben.connection and isinstance(frame, frames.Event):
+            late.append(frame)
+            return []
+        return [frame]
+
+    world.relay.twist = twist
+    ada.ask(ada.session.remove(room, acts.remove(cyd.identity, "", ban=False)))
+    say(ben, room, "two")
+    assert texts(ada) == ["one"]
+    assert ben.session.rooms[room].outbox[0].attempts == 1
+    world.relay.twist = lambda _, frame: [frame]
+    for frame in late:
+        world.relay.tell(ben.connection, frame)
+    world.settle()
+    assert texts(ada) == ["one", "two"]
+    assert not ada.told(Warned)
+
+
+def test_what_waits_when_one_is_kicked_is_handed_back(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ben.disconnect()
+    ben.session.say(room, Text("never sent"), 4)
+    ben.carry_out()
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    ben.restart()
+    world.settle()
+    rejected = ben.told(Rejected)[0]
+    assert (rejected.code, rejected.ref, rejected.text) == ("kicked", 4, "never sent")
+    assert not ben.session.rooms[room].outbox
+
+
 def test_a_new_chain_after_an_hour_and_after_100_messages(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)
