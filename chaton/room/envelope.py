@@ -79,16 +79,9 @@ class Envelope:
         Raises:
             Malformed: A length that no padding gives, missing or trailing bytes.
         """
-        header = Header.decode(raw)
-        length = int.from_bytes(raw[_NONCE_END:_LENGTH_END])
-        padded = length - _TAG_BYTES
-        if not PAD_MIN <= padded <= PAD_MAX or padded & (padded - 1):
-            raise Malformed("a message of a length that no padding gives")
-        if len(raw) != _LENGTH_END + length + Signature.SIZE:
-            raise Malformed("a message that is cut or has bytes behind its end")
         return cls(
             raw=bytes(raw),
-            header=header,
+            header=header_of(raw),
             commitment=bytes(raw[HEADER_BYTES:_COMMITMENT_END]),
             nonce=bytes(raw[_COMMITMENT_END:_NONCE_END]),
             ciphertext=bytes(raw[_LENGTH_END : -Signature.SIZE]),
@@ -104,6 +97,22 @@ class Envelope:
     def signed(self) -> bytes:
         """``MSG``: what the chain's key signs."""
         return self.raw[: -Signature.SIZE]
+
+
+def header_of(envelope: bytes) -> Header:
+    """The header of an envelope whose every byte is judged as by ``Envelope.decode``: what a relay needs of it.
+
+    Raises:
+        Malformed: As ``Envelope.decode``.
+    """
+    header = Header.decode(envelope)
+    length = int.from_bytes(envelope[_NONCE_END:_LENGTH_END])
+    padded = length - _TAG_BYTES
+    if not PAD_MIN <= padded <= PAD_MAX or padded & (padded - 1):
+        raise Malformed("a message of a length that no padding gives")
+    if len(envelope) != _LENGTH_END + length + Signature.SIZE:
+        raise Malformed("a message that is cut or has bytes behind its end")
+    return header
 
 
 def message_id(envelope: bytes) -> MessageId:

@@ -53,7 +53,8 @@ def mixes_scripts(text: str) -> bool:
     """Whether letters of several alphabets stand in one name, as in a Latin name with one Cyrillic letter."""
     letters = (character for character in text if character.isalpha())
     scripts = {unicodedata.name(letter, "UNKNOWN").split()[0] for letter in letters}
-    return len(scripts - _MIXED_FREELY) > 1 or (bool(scripts & _MIXED_FREELY) and not scripts <= {"LATIN", *_MIXED_FREELY})
+    # Japanese, Chinese and Korean names mix their scripts with one another and with Latin as a matter of course.
+    return len(scripts) > 1 and not scripts <= _MIXED_FREELY | {"LATIN"}
 
 
 def distinguish(claims: Iterable[tuple[Identity, str, int]]) -> dict[Identity, str]:

@@ -18,7 +18,7 @@ _Frame = TypeVar("_Frame")
 
 
 def _plain(value: object) -> bytes:
-    """For msgspec, which takes exactly ``bytes``: our identifiers are subclasses, which are written as what they are."""
+    """Our identifiers, which are subclasses of ``bytes``, as the plain bytes that msgspec knows."""
     if isinstance(value, bytes):
         return bytes(value)
     raise TypeError(f"a frame cannot hold a {type(value).__name__}")

@@ -3,7 +3,7 @@
 A session is named by its number, as it may be gone when the time of an effect has come.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -20,10 +20,10 @@ class Reply(NamedTuple):
 
 
 class Pages(NamedTuple):
-    """Tell many frames to one connection, each made when the connection has room for it."""
+    """Tell many or large frames to one connection, each encoded only when the connection has room for it."""
 
     session: int
-    frames: Iterator[AnyRelayFrame]
+    frames: Iterable[AnyRelayFrame]
 
 
 class Gain(NamedTuple):
@@ -41,19 +41,24 @@ class Hint(NamedTuple):
 
 
 class Feed(NamedTuple):
-    """Let a connection follow a room from an event on: what it lacks out of the store, CaughtUp, then live."""
+    """Let a connection follow a room from an event on: what it lacks out of the store, CaughtUp, then live.
+
+    ``s`` is the room's last event when this was decided: all up to there is durable when this is carried out.
+    """
 
     session: int
     ref: int
     room: RoomId
     after: int
+    s: int
 
 
 class Part(NamedTuple):
-    """Let a connection no longer follow a room, once it has been told what the room gained so far."""
+    """Let a connection no longer follow a room: at once, or as ``put_out`` when it has been told all up to now."""
 
     session: int
     room: RoomId
+    put_out: bool
 
 
 class Push(NamedTuple):

@@ -89,13 +89,14 @@ class Room:
         try:
             room = cls.of_pair(pair.one, pair.other) if pair else cls.of_genesis(Record.decode(next(events).body))
             for row in events:
-                room._take(row)
+                room.take(row)
         except (ProtocolError, StopIteration, AssertionError) as cause:
             hint = "the relay's data is damaged: restore a backup, or move the data directory away"
             raise StoreError("a room in the store is not the history that was written", hint=hint) from cause
         return room
 
-    def _take(self, row: EventRow) -> None:
+    def take(self, row: EventRow) -> None:
+        """Take in the next event from the store; raises ``ProtocolError`` or fails an assertion if it is not that."""
         assert row.s == self.history.s + 1
         if row.kind == KIND_RECORD:
             self.add_record(Record.decode(row.body))

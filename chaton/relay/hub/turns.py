@@ -33,13 +33,20 @@ class Turns:
         self.waiting.sort()
         return True
 
-    def leave(self, session: int) -> bool:
-        """Forget a session, after its submit or its disconnect; whether it held the head."""
-        self.waiting = [waiter for waiter in self.waiting if waiter.session != session]
-        held = self.holder is not None and self.holder.session == session
-        if held:
+    def release(self, session: int) -> None:
+        """Take the head from a session that has used it; one that still waits stays in the queue."""
+        if self.holder is not None and self.holder.session == session:
             self.holder = None
-        return held
+
+    def leave(self, session: int) -> None:
+        """Forget a session that is gone."""
+        self.waiting = [waiter for waiter in self.waiting if waiter.session != session]
+        self.release(session)
+
+    def clear(self) -> list[Waiter]:
+        """Forget everybody; tell who still waited."""
+        waiting, self.waiting, self.holder = self.waiting, [], None
+        return waiting
 
     def expire(self, now: int) -> None:
         """Take the head from a holder whose time is up at ``now`` (ms)."""

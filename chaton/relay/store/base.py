@@ -126,7 +126,10 @@ class Store(Protocol):
         ...
 
     def prune(self, before: int, bytes_max: int) -> list[BodyGone]:
-        """Drop bodies of messages older than ``before`` (ms), then the oldest over ``bytes_max``; tell which."""
+        """Drop bodies of messages older than ``before`` (ms), then the oldest over ``bytes_max``; tell which.
+
+        Bundles whose ``until`` is before ``before`` go with them, untold: nobody serves them any more.
+        """
         ...
 
     def close(self) -> None:

@@ -138,14 +138,10 @@ class MemoryStore:
     def _has(self, write: Write) -> bool:
         match write:
             case EventRow():
-                shelf = self._shelves.get(write.room)
-                return shelf is not None and write.s in shelf.numbers
+                return write.room in self._shelves and write.s in self._shelves[write.room].numbers
             case DirectRow():
                 return write.room in self._directs
-            case ParcelRow():
-                return write.token in self._parcels
-            case _:
-                return False
+        return isinstance(write, ParcelRow) and write.token in self._parcels
 
     def _write(self, write: Write) -> None:
         match write:

@@ -57,4 +57,4 @@ CREATE TABLE parcels (
     raw       BLOB    NOT NULL
 ) STRICT;
 
-CREATE INDEX parcels_by_recipient ON parcels (recipient, token);
+CREATE INDEX parcels_by_recipient ON parcels (recipient);

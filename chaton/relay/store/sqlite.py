@@ -2,14 +2,14 @@
 
 Knows SQL and files. Never imports the hub: it stores decisions and makes none.
 
-There are two connections, as an APSW connection must not be used by two threads at once: one writes, in the thread
-that commits, the other reads, in the thread of the event loop. WAL lets neither wait for the other.
+There are two connections, as an APSW connection must not be used by two threads at once: one writes and one reads, and
+WAL lets neither wait for the other.
 """
 
 import contextlib
 import fcntl
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -30,6 +30,8 @@ _Row = TypeVar("_Row")
 # How long one of ours waits for somebody with the sqlite3 shell open on the file, in ms.
 _BUSY_MS = 2_000
 _ROWS_PER_STATEMENT_MAX = 128
+# What is long is read in pages: while a query is half read, its connection sees nothing that is committed meanwhile.
+_PAGE_ROWS = 1_000
 
 # What SQLite says when a disk, or what is on it, refuses, and what a person can do about it. Its other errors are
 # bugs of ours and travel as they are. The first class that fits counts.
@@ -46,22 +48,26 @@ _DISK_ERRORS: dict[type[apsw.Error], tuple[str, str]] = {
     apsw.ConstraintError: ("the same thing was to be written twice", "this is a bug of the relay; please report it"),
 }
 
-_EVENT_COLUMNS = "e.room, e.s, e.kind, e.n, e.at, e.sender, e.inst, e.id"
+_ROOMS = "SELECT room FROM events WHERE s = 0"
+_AGES = "SELECT room, s, at, size FROM bodies ORDER BY at, room, s"
+_BODY_BYTES = "SELECT coalesce(sum(size), 0) FROM bodies"
 # A record's body is in its own row, a message's in the other table, and its id stands for one that is gone.
-_EVENTS = f"""
-SELECT {_EVENT_COLUMNS}, coalesce(e.record, b.body, e.id) FROM events e LEFT JOIN bodies b USING (room, s)
-WHERE e.room = ? AND e.s > ? ORDER BY e.s
-"""  # noqa: S608  # Our own column names.
-_SKELETON = f"SELECT {_EVENT_COLUMNS}, coalesce(e.record, x'') FROM events e WHERE e.room = ? ORDER BY e.s"  # noqa: S608
-_PARCELS = """
-SELECT token, recipient, sender, room, at, raw FROM parcels WHERE recipient = ? AND token > ? ORDER BY token LIMIT ?
+_EVENTS = """
+SELECT s, kind, n, e.at, sender, inst, id, coalesce(record, body, id) FROM events e LEFT JOIN bodies b USING (room, s)
+WHERE room = ? AND s > ? ORDER BY s
 """
+_SKELETON = """
+SELECT s, kind, n, at, sender, inst, id, coalesce(record, x'') FROM events WHERE room = ? AND s > ? ORDER BY s LIMIT ?
+"""
+_PARCELS = "SELECT token, sender, room, at, raw FROM parcels WHERE recipient = ? AND token > ? ORDER BY token LIMIT ?"
+_WAITING = "SELECT token, recipient, sender, room, at, length(raw) FROM parcels WHERE token > ? ORDER BY token LIMIT ?"
+_BUNDLES = "SELECT identity, bundle_id, raw, counter, until FROM bundles"
 
 
 class SqliteStore:
     """A ``Store`` in a data directory of its own.
 
-    Reading methods belong to one thread, ``commit`` and ``prune`` to one thread, which may be another.
+    Reading methods belong to one thread at a time, ``commit`` and ``prune`` to one at a time, which may be another.
 
     Args:
         directory: Made with mode 0700 where there is none; the database in it has mode 0600.
@@ -73,8 +79,9 @@ class SqliteStore:
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / DATABASE
-        # Whether what was deleted may still stand in the write-ahead log or in old pages of the database.
-        self._residue = False
+        # Whether what was deleted may still stand in the write-ahead log or in old pages of the database: it does
+        # if the relay was killed just after it.
+        self._residue = True
         with self._explained(), contextlib.ExitStack() as opened:
             opened.enter_context(_locked(directory))
             _make_private(self._path)
@@ -82,12 +89,13 @@ class SqliteStore:
             # The writer is closed last, as only a connection that may write takes the log into the database.
             self._writer = opened.enter_context(_connected(self._path, apsw.SQLITE_OPEN_READWRITE))
             self._prepare(version)
+            self._wipe()
             self._reader = opened.enter_context(_connected(self._path, apsw.SQLITE_OPEN_READONLY))
             self._opened = opened.pop_all()
 
     def rooms(self) -> Iterator[RoomId]:
         """Every room that has an event 0."""
-        return (RoomId(room) for (room,) in self._read("SELECT room FROM events WHERE s = 0"))
+        return (RoomId(room) for (room,) in self._read(_ROOMS))
 
     def directs(self) -> Iterator[DirectRow]:
         """Every direct room."""
@@ -99,43 +107,45 @@ class SqliteStore:
         # Thousands of events have a few senders: they share one object each.
         senders: dict[bytes, Identity] = {}
         insts: dict[bytes, Instance] = {}
-        for _, s, kind, n, at, sender, inst, id_, body in self._read(_SKELETON, (room,)):
-            who = senders.get(sender) or senders.setdefault(sender, Identity(sender))
-            membership = insts.get(inst) or insts.setdefault(inst, Instance(inst))
-            yield EventRow(room, s, kind, n, at, who, membership, _event_id(kind, id_), body)
+        after = -1
+        while page := self._read(_SKELETON, (room, after, _PAGE_ROWS)):
+            for s, kind, n, at, sender, inst, id_, body in page:
+                who = senders.get(sender) or senders.setdefault(sender, Identity(sender))
+                membership = insts.get(inst) or insts.setdefault(inst, Instance(inst))
+                yield EventRow(room, s, kind, n, at, who, membership, _event_id(kind, id_), body)
+                after = s
 
     def events(self, room: RoomId, after: int, limit_bytes: int) -> list[EventRow]:
         """Whole events after number ``after``: as many as fit ``limit_bytes`` of bodies, one at least."""
         rows: list[EventRow] = []
-        with contextlib.closing(self._read(_EVENTS, (room, after))) as found:
-            for _, s, kind, n, at, sender, inst, id_, body in found:
+        with self._explained(), contextlib.closing(self._reader.cursor()) as found:
+            for s, kind, n, at, sender, inst, id_, body in found.execute(_EVENTS, (room, after)):
                 limit_bytes -= len(body)
                 if rows and limit_bytes < 0:
                     break
-                row = EventRow(room, s, kind, n, at, Identity(sender), Instance(inst), _event_id(kind, id_), body)
-                rows.append(row)
+                id_of_kind = _event_id(kind, id_)
+                rows.append(EventRow(room, s, kind, n, at, Identity(sender), Instance(inst), id_of_kind, body))
         return rows
 
     def bundles(self) -> Iterator[BundleRow]:
         """Every current bundle."""
-        for identity, bundle_id, raw, counter, until in self._read(
-            "SELECT identity, bundle_id, raw, counter, until FROM bundles"
-        ):
+        for identity, bundle_id, raw, counter, until in self._read(_BUNDLES):
             yield BundleRow(Identity(identity), BundleId(bundle_id), raw, counter, until)
 
     def parcels(self, to: Identity, after: int, limit: int) -> list[ParcelRow]:
         """Parcels waiting for a recipient with a token over ``after``, in order of their tokens."""
         return [
             ParcelRow(token, to, Identity(sender), RoomId(room), at, raw)
-            for token, _, sender, room, at, raw in self._read(_PARCELS, (to, after, limit))
+            for token, sender, room, at, raw in self._read(_PARCELS, (to, after, limit))
         ]
 
     def waiting(self) -> Iterator[tuple[int, Identity, Identity, RoomId, int, int]]:
         """Of every waiting parcel: token, to, sender, room, at, size; in order of tokens."""
-        for token, to, sender, room, at, size in self._read(
-            "SELECT token, recipient, sender, room, at, length(raw) FROM parcels ORDER BY token"
-        ):
-            yield token, Identity(to), Identity(sender), RoomId(room), at, size
+        after = -1
+        while page := self._read(_WAITING, (after, _PAGE_ROWS)):
+            for token, to, sender, room, at, size in page:
+                yield token, Identity(to), Identity(sender), RoomId(room), at, size
+                after = token
 
     def commit(self, writes: Sequence[Write]) -> None:
         """Write a group, all or nothing; returns when it is on the disk.
@@ -147,9 +157,7 @@ class SqliteStore:
         with self._explained(), self._transaction():
             self._add(writes)
             self._drop_bodies([write for write in writes if isinstance(write, BodyGone)])
-            for write in writes:
-                if isinstance(write, ParcelsGone):
-                    self._drop_parcels(write)
+            self._drop_parcels(writes)
         self._wipe()
 
     def prune(self, before: int, bytes_max: int) -> list[BodyGone]:
@@ -206,7 +214,7 @@ class SqliteStore:
         for chunk in _chunks(rows):
             places = ",".join([_places(len(chunk[0]))] * len(chunk))
             values = [value for row in chunk for value in row]
-            self._writer.execute(f"{verb} INTO {table} VALUES {places}", values)  # noqa: S608  # Our own names.
+            self._writer.execute(f"{verb} INTO {table} VALUES {places}", values)  # In the order of schema.sql.
 
     def _drop_bodies(self, gone: Sequence[BodyGone]) -> None:
         for chunk in _chunks(gone):
@@ -216,17 +224,19 @@ class SqliteStore:
             self._writer.execute(f"UPDATE events SET kind = 2 WHERE kind = 1 AND {named}", values)  # noqa: S608
             self._residue = True
 
-    def _drop_parcels(self, gone: ParcelsGone) -> None:
+    def _drop_parcels(self, writes: Sequence[Write]) -> None:
         """Tokens that name nothing, or a parcel for somebody else, are passed over."""
-        for chunk in _chunks(gone.tokens):
-            named = f"DELETE FROM parcels WHERE recipient = ? AND token IN {_places(len(chunk))}"  # noqa: S608
-            self._writer.execute(named, (gone.to, *chunk))
+        gone = [(write.to, token) for write in writes if isinstance(write, ParcelsGone) for token in write.tokens]
+        for chunk in _chunks(gone):
+            named = f"(recipient, token) IN (VALUES {','.join([_places(2)] * len(chunk))})"
+            values = [value for pair in chunk for value in pair]
+            self._writer.execute(f"DELETE FROM parcels WHERE {named}", values)  # noqa: S608  # Placeholders only.
 
     def _outlived(self, before: int, bytes_max: int) -> list[BodyGone]:
-        kept = self._writer.execute("SELECT coalesce(sum(size), 0) FROM bodies").get
+        kept = self._writer.execute(_BODY_BYTES).get
         gone = []
         with contextlib.closing(self._writer.cursor()) as found:
-            for room, s, at, size in found.execute("SELECT room, s, at, size FROM bodies ORDER BY at, room, s"):
+            for room, s, at, size in found.execute(_AGES):
                 if at >= before and kept <= bytes_max:
                     break
                 kept -= size
@@ -250,14 +260,9 @@ class SqliteStore:
         finally:
             self._writer.set_busy_timeout(_BUSY_MS)
 
-    def _read(self, sql: str, values: Sequence[Any] = ()) -> Generator[tuple[Any, ...], None, None]:
-        """Rows of a query. Closing the iterator early ends the read, which else would hold back the log's reuse."""
+    def _read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._explained():
-            cursor = self._reader.cursor()
-            try:
-                yield from cursor.execute(sql, values)
-            finally:
-                cursor.close(force=True)
+            return list(self._reader.execute(sql, values))
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -289,15 +294,20 @@ def _locked(directory: Path) -> Iterator[None]:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, _PRIVATE_MODE)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(lock, directory)
         yield
+    finally:
+        os.close(lock)
+
+
+def _take(lock: int, directory: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as cause:
         raise StoreError(
             f"another relay uses this data directory: {directory}",
             hint="stop it, or name another directory with --data",
         ) from cause
-    finally:
-        os.close(lock)
 
 
 def _make_private(path: Path) -> None:

@@ -1,0 +1,346 @@
+"""What reaches whom, and in which order: live events to followers, the store's to those who are behind.
+
+A follower is *live* or *behind*. The live ones of a room get all that the room gained during one turn of the loop as
+one piece of bytes that they share. One whose queue is too long falls behind: from then on it is fed out of the store
+as fast as it reads, loses nothing, delays nobody and holds little memory; at the end it is live again.
+
+Parcels are fed to a connection in order of their tokens, ahead of all events that are newer than they are.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
+
+from chaton.errors import StoreError
+from chaton.identity.ids import Identity, RoomId
+from chaton.relay.committer import Committer
+from chaton.relay.hub.decide import Hub
+from chaton.relay.hub.effects import Feed, Gain, Hint, Pages, Part, Push, PushWaiting
+from chaton.relay.peer import Peer
+from chaton.relay.store.base import EventRow, ParcelRow, Store
+from chaton.wire.codec import encode
+from chaton.wire.frames import AnyRelayFrame, CaughtUp, Event, Parcel, ParcelsEnd
+
+READ_BYTES: Final = 128 * 2**10
+PARCELS_PER_READ: Final = 64
+_log = logging.getLogger(__name__)
+
+_Row = TypeVar("_Row")
+
+
+class Follower:
+    """One connection's place in one room.
+
+    Attributes:
+        at: The last event it was told; of a live one, its channel knows that.
+        ref: Whom to tell CaughtUp, None once that is told.
+        until: Where it ends, of one that was put out of the room.
+        hints: The channel's count of hints when it fell behind.
+    """
+
+    __slots__ = ("at", "channel", "hints", "ref", "subscriber", "until")
+
+    def __init__(self, subscriber: "Subscriber", channel: "Channel", ref: int, at: int) -> None:
+        self.subscriber = subscriber
+        self.channel = channel
+        self.ref: int | None = ref
+        self.at = at
+        self.until: int | None = None
+        self.hints = channel.hints
+
+
+class Channel:
+    """What one room tells those who follow it.
+
+    Attributes:
+        told: The last event that is durable and told here; ``flushed`` the last that the live ones have.
+        hints: How many presences were told, to know who missed some.
+    """
+
+    __slots__ = ("_flushed_hints", "_gained", "flushed", "followers", "hints", "live", "room", "told")
+
+    def __init__(self, room: RoomId, told: int) -> None:
+        self.room = room
+        self.told = self.flushed = told
+        self.hints = self._flushed_hints = 0
+        self.live: dict[Follower, Peer] = {}
+        self.followers = 0
+        self._gained: list[bytes] = []
+
+    def gain(self, chunk: bytes) -> bool:
+        """Queue bytes for all live followers; whether they are the first since the last flush."""
+        self._gained.append(chunk)
+        return len(self._gained) == 1
+
+    def flush(self, queue_bytes: int) -> None:
+        """Give what the room gained to all who are live; whose queue is over ``queue_bytes`` falls behind."""
+        gained = self._gained
+        if not gained:
+            return
+        chunk = gained[0] if len(gained) == 1 else b"".join(gained)
+        gained.clear()
+        slow = []
+        for follower, peer in self.live.items():
+            if peer.queued > queue_bytes:
+                slow.append(follower)
+            else:
+                peer.send(chunk)
+        for follower in slow:
+            self.fall_behind(follower)
+        self.flushed, self._flushed_hints = self.told, self.hints
+
+    def fall_behind(self, follower: Follower) -> None:
+        """Tell a live follower nothing any more: from where the last flush ended it reads from the store."""
+        del self.live[follower]
+        follower.at = self.flushed
+        follower.hints = self._flushed_hints
+        follower.subscriber.behind.append(follower)
+        follower.subscriber.peer.hungry = True
+
+
+class Subscriber:
+    """What one connection waits for.
+
+    Attributes:
+        parcels_at: The last parcel told; ``parcels_live`` whether new ones are told at once,
+            ``parcels_more`` whether one came that must first be read from the store.
+        reading: Whether the store reads for it; it does one thing at a time.
+    """
+
+    __slots__ = (
+        "behind", "follows", "identity", "pages", "parcels_at", "parcels_ended", "parcels_live", "parcels_more",
+        "peer", "reading",
+    )  # fmt: skip
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.identity: Identity | None = None
+        self.follows: dict[RoomId, Follower] = {}
+        self.behind: list[Follower] = []
+        self.pages: list[Iterator[AnyRelayFrame]] = []
+        self.parcels_at = -1
+        self.parcels_live = self.parcels_more = self.parcels_ended = False
+        self.reading = False
+
+
+class Delivery:
+    """Carries out the effects that concern followers and parcels.
+
+    Args:
+        queue_bytes: How long a connection's queue may be before it is fed from the store instead.
+        started: Is called with each subscriber that has something to be fed, to pump it soon.
+    """
+
+    def __init__(
+        self, hub: Hub, store: Store, committer: Committer, queue_bytes: int, started: Callable[[Subscriber], None]
+    ) -> None:
+        self._hub = hub
+        self._store = store
+        self._committer = committer
+        self._queue_bytes = queue_bytes
+        self._started = started
+        self._channels: dict[RoomId, Channel] = {}
+        self._gained: list[Channel] = []
+
+    def gain(self, effect: Gain) -> None:
+        """A room has a new event; it is encoded once, if anybody follows."""
+        channel = self._channels.get(effect.room)
+        if channel is None:
+            return
+        if channel.gain(encode(effect.event)):
+            self._gained.append(channel)
+        channel.told = effect.event.s
+
+    def hint(self, effect: Hint) -> None:
+        """Somebody of a room came or went."""
+        channel = self._channels.get(effect.room)
+        if channel is None:
+            return
+        channel.hints += 1
+        if channel.gain(encode(effect.presence)):
+            self._gained.append(channel)
+
+    def flush(self) -> None:
+        """Give each room's gain of this turn to its followers."""
+        for channel in self._gained:
+            channel.flush(self._queue_bytes)
+        self._gained.clear()
+
+    def feed(self, subscriber: Subscriber, effect: Feed) -> None:
+        """Somebody begins to follow a room, or begins again from another event."""
+        self.leave(subscriber, effect.room)
+        channel = self._channels.get(effect.room)
+        if channel is None:
+            channel = self._channels[effect.room] = Channel(effect.room, effect.s)
+        channel.followers += 1
+        follower = Follower(subscriber, channel, effect.ref, effect.after)
+        subscriber.follows[effect.room] = follower
+        subscriber.behind.append(follower)
+        self._started(subscriber)
+
+    def part(self, subscriber: Subscriber, effect: Part) -> None:
+        """Somebody follows a room no longer."""
+        follower = subscriber.follows.get(effect.room)
+        if follower is None:
+            return
+        follower.channel.flush(self._queue_bytes)
+        if effect.put_out and follower not in follower.channel.live:
+            follower.until = follower.channel.told
+        else:
+            self.leave(subscriber, effect.room)
+
+    def leave(self, subscriber: Subscriber, room: RoomId) -> None:
+        """Tell a connection nothing more of a room."""
+        follower = subscriber.follows.pop(room, None)
+        if follower is None:
+            return
+        channel = follower.channel
+        if follower in channel.live:
+            del channel.live[follower]
+        elif follower in subscriber.behind:
+            subscriber.behind.remove(follower)
+        channel.followers -= 1
+        if not channel.followers:
+            del self._channels[room]
+
+    def forget(self, subscriber: Subscriber) -> None:
+        """A connection is over."""
+        for room in list(subscriber.follows):
+            self.leave(subscriber, room)
+        subscriber.pages.clear()
+
+    def pages(self, subscriber: Subscriber, effect: Pages) -> None:
+        """Somebody reads a log, or something else of many bytes."""
+        subscriber.pages.append(iter(effect.frames))
+        self._started(subscriber)
+
+    def push_waiting(self, subscriber: Subscriber, effect: PushWaiting) -> None:
+        """Somebody has logged in: first of all it gets its parcels."""
+        subscriber.identity = effect.identity
+        self._started(subscriber)
+
+    def push(self, subscriber: Subscriber, effect: Push) -> None:
+        """A parcel for somebody connected. It goes ahead of later events, so where it must wait, events wait too."""
+        if subscriber.parcels_live and subscriber.peer.queued <= self._queue_bytes:
+            self._tell_parcel(subscriber, effect.parcel)
+            return
+        subscriber.parcels_more = True
+        subscriber.parcels_live = False
+        for follower in subscriber.follows.values():
+            follower.channel.flush(self._queue_bytes)
+            if follower in follower.channel.live:
+                follower.channel.fall_behind(follower)
+        subscriber.peer.hungry = True
+
+    @staticmethod
+    def _tell_parcel(subscriber: Subscriber, parcel: Parcel) -> None:
+        if parcel.token > subscriber.parcels_at:
+            subscriber.parcels_at = parcel.token
+            subscriber.peer.write(encode(parcel))
+
+    def pump(self, subscriber: Subscriber) -> None:
+        """Queue as much as fits of what a connection waits for: logs, then parcels, then events."""
+        while not subscriber.reading and self._waits(subscriber):
+            if subscriber.peer.queued > self._queue_bytes:
+                subscriber.peer.hungry = True
+                return
+            self._feed_next(subscriber)
+
+    @staticmethod
+    def _waits(subscriber: Subscriber) -> bool:
+        waits_for_parcels = subscriber.identity is not None and not subscriber.parcels_live
+        return bool(subscriber.pages or subscriber.behind or waits_for_parcels)
+
+    def _feed_next(self, subscriber: Subscriber) -> None:
+        if subscriber.pages:
+            frame = next(subscriber.pages[0], None)
+            if frame is None:
+                subscriber.pages.pop(0)
+            else:
+                subscriber.peer.write(encode(frame))
+        elif not subscriber.parcels_live:
+            self._read_parcels(subscriber)
+        else:
+            self._feed_follower(subscriber, subscriber.behind[0])
+
+    def _read_parcels(self, subscriber: Subscriber) -> None:
+        identity, after = subscriber.identity, subscriber.parcels_at
+        assert identity is not None
+        subscriber.parcels_more = False
+
+        def then(rows: list[ParcelRow]) -> None:
+            for row in rows:
+                self._tell_parcel(subscriber, Parcel(row.token, row.raw))
+            if not rows and not subscriber.parcels_more:
+                subscriber.parcels_live = True
+                self._end_parcels(subscriber)
+
+        self._read(subscriber, lambda: self._store.parcels(identity, after, PARCELS_PER_READ), then)
+
+    @staticmethod
+    def _end_parcels(subscriber: Subscriber) -> None:
+        if not subscriber.parcels_ended:
+            subscriber.parcels_ended = True
+            subscriber.peer.write(encode(ParcelsEnd()))
+
+    def _feed_follower(self, subscriber: Subscriber, follower: Follower) -> None:
+        channel = follower.channel
+        if follower.until is not None and follower.at >= follower.until:
+            self.leave(subscriber, channel.room)
+        elif follower.at >= channel.told:
+            self._go_live(follower)
+        else:
+            room, after = channel.room, follower.at
+            self._read(
+                subscriber,
+                lambda: self._store.events(room, after, READ_BYTES),
+                lambda rows: self._feed_events(follower, rows),
+            )
+
+    def _feed_events(self, follower: Follower, rows: list[EventRow]) -> None:
+        """Tell what the store has, up to what is told to all: later events come when they are."""
+        if follower not in follower.subscriber.behind:
+            return
+        last = follower.channel.told if follower.until is None else follower.until
+        rows = [row for row in rows if row.s <= last]
+        if not rows:
+            _log.error("the store lacks events that it had taken; a connection is closed")
+            follower.subscriber.peer.drop()
+            return
+        for row in rows:
+            event = Event(row.room, row.s, row.at, row.kind, row.sender, row.body)
+            follower.subscriber.peer.write(encode(event))
+        follower.at = rows[-1].s
+        # The next room's turn: one long history does not keep a connection's other rooms waiting.
+        behind = follower.subscriber.behind
+        behind.remove(follower)
+        behind.append(follower)
+
+    def _go_live(self, follower: Follower) -> None:
+        channel, subscriber = follower.channel, follower.subscriber
+        channel.flush(self._queue_bytes)
+        subscriber.behind.remove(follower)
+        channel.live[follower] = subscriber.peer
+        begins = follower.ref is not None
+        if begins or follower.hints != channel.hints:
+            for presence in self._hub.present(channel.room, subscriber.identity, absent_too=not begins):
+                subscriber.peer.write(encode(presence))
+        if follower.ref is not None:
+            subscriber.peer.write(encode(CaughtUp(follower.ref, channel.room, follower.at)))
+            follower.ref = None
+
+    def _read(self, subscriber: Subscriber, job: Callable[[], list[_Row]], then: Callable[[list[_Row]], None]) -> None:
+        """Let the store read, and go on pumping with what it says."""
+        subscriber.reading = True
+
+        def resume(rows: list[_Row]) -> None:
+            subscriber.reading = False
+            if not subscriber.peer.gone:
+                then(rows)
+                self._started(subscriber)
+
+        def failed(_cause: StoreError) -> None:
+            _log.error("the store cannot be read; a connection is closed")
+            subscriber.peer.drop()
+
+        self._committer.work(job, resume, failed)

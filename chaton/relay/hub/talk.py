@@ -1,0 +1,112 @@
+"""What is said in rooms: Send, Follow, Unfollow, Direct (docs/protocol.md §§3, 7, 8)."""
+
+from chaton.errors import Malformed, UsageError
+from chaton.identity.ids import Identity, RoomId
+from chaton.identity.safety import direct_room
+from chaton.relay.hub.effects import Decision, Feed, Gain, Part, Reply
+from chaton.relay.hub.memory import ROOMS_MAX, Memory, Session
+from chaton.relay.hub.refusals import No
+from chaton.relay.hub.room import Author, Room
+from chaton.relay.store.base import DirectRow, EventRow
+from chaton.room.envelope import Header, header_of, message_id
+from chaton.room.state import Member
+from chaton.wire.frames import KIND_MESSAGE, Accepted, Direct, DirectRoom, Done, Event, Follow, Send, Unfollow
+
+
+def send(memory: Memory, session: Session, who: Identity, frame: Send, now: int) -> Decision:
+    """Take a message as the room's next event; one that is an event already is answered as it was then."""
+    try:
+        header = header_of(frame.envelope)
+    except Malformed as cause:
+        raise No("format") from cause
+    room = memory.room(frame.room)
+    if header.room != room.id:
+        raise No("format")
+    message = message_id(frame.envelope)
+    # An accepted message stands behind the event that it claims to have seen.
+    s = room.find(message, header.s + 1)
+    if s is not None and _is_by(room, s, who):
+        accepted = Accepted(frame.ref, s, room.transcript_of(s))
+        return Decision(asker=(session.id, frame.ref), then=[Reply(session.id, accepted)])
+    member = _may_send(room, who, header)
+    transcript = room.add_message(message, Author(who, member.inst))
+    s = room.history.s
+    row = EventRow(room.id, s, KIND_MESSAGE, -1, now, who, member.inst, message, frame.envelope)
+    event = Event(room.id, s, now, KIND_MESSAGE, who, frame.envelope)
+    answer = Reply(session.id, Accepted(frame.ref, s, transcript))
+    return Decision((session.id, frame.ref), [], [row], [answer, Gain(room.id, event)])
+
+
+def _is_by(room: Room, s: int, who: Identity) -> bool:
+    author = room.author(s)
+    return author is not None and author.identity == who
+
+
+def _may_send(room: Room, who: Identity, header: Header) -> Member:
+    """The sender's membership, if its message may be the next event now."""
+    state = room.state
+    member = state.members.get(who)
+    if member is None:
+        raise No("not-member")
+    if state.closed:
+        raise No("closed")
+    if member.muted:
+        raise No("muted")
+    # A claim that is not this relay's history would make every reader see a fork.
+    if room.history.at(header.s) != header.transcript or state.head_at(header.n) != header.head:
+        raise No("bad-history")
+    if state.epochs[header.n] != state.epoch:
+        raise No("epoch-moved")
+    return member
+
+
+def follow(memory: Memory, session: Session, who: Identity, frame: Follow, _now: int) -> Decision:
+    """Tell a member all events after one, and go on live."""
+    room = memory.room(frame.room)
+    if who not in room.state.members:
+        raise No("not-member")
+    if frame.after > room.history.s:
+        raise No("bad-history")
+    feed = Feed(session.id, frame.ref, room.id, frame.after, room.history.s)
+    return Decision((session.id, frame.ref), then=[feed])
+
+
+def unfollow(_memory: Memory, session: Session, _who: Identity, frame: Unfollow, _now: int) -> Decision:
+    """Stop telling a room's events, if they were told."""
+    part, done = Part(session.id, RoomId(frame.room), put_out=False), Reply(session.id, Done(frame.ref))
+    return Decision((session.id, frame.ref), then=[part, done])
+
+
+def direct(memory: Memory, session: Session, who: Identity, frame: Direct, now: int) -> Decision:
+    """Open the direct room of two who share a room; one that exists is told again."""
+    peer = Identity(frame.peer)
+    try:
+        room_id = direct_room(who, peer)
+    except UsageError as cause:
+        raise No("not-allowed", "nobody has a direct room with oneself: name somebody else") from cause
+    decision = Decision((session.id, frame.ref))
+    if room_id not in memory.rooms:
+        _open_direct(memory, who, peer, decision, now)
+    told = DirectRoom(room_id, peer, memory.rooms[room_id].history.s)
+    decision.then += [Reply(session.id, told), Reply(session.id, Done(frame.ref))]
+    return decision
+
+
+def _open_direct(memory: Memory, who: Identity, peer: Identity, decision: Decision, now: int) -> None:
+    if not _acquainted(memory, who, peer):
+        raise No("stranger")
+    if any(len(memory.directs_of.get(one, ())) >= ROOMS_MAX for one in (who, peer)):
+        raise No("limited", f"one of you has {ROOMS_MAX} direct rooms on this relay, and that is the most")
+    room = Room.of_pair(who, peer)
+    memory.put_room(room)
+    bundles = [*memory.keep_bundle(who, now), *memory.keep_bundle(peer, now)]
+    decision.writes = [DirectRow(room.id, min(who, peer), max(who, peer)), *bundles]
+    other = memory.online.get(peer)
+    if other is not None:
+        decision.then.append(Reply(other.id, DirectRoom(room.id, who, 0)))
+
+
+def _acquainted(memory: Memory, one: Identity, other: Identity) -> bool:
+    """Whether both are seated in one room."""
+    common = memory.rooms_of.get(one, set()) & memory.rooms_of.get(other, set())
+    return any({one, other} <= memory.rooms[room].state.members.keys() for room in common)

@@ -1,0 +1,202 @@
+"""A relay from its start to its end: what it opens, what wakes it, how it stops."""
+
+import asyncio
+import logging
+import signal
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from chaton.errors import ChatonError
+from chaton.identity.ids import Pin
+from chaton.limits import HOUR_MS, MINUTE_MS, SECOND_MS
+from chaton.relay import tls
+from chaton.relay.config import Config
+from chaton.relay.engine import Engine
+from chaton.relay.gauge import Gauge
+from chaton.relay.hub.decide import Hub
+from chaton.relay.hub.memory import Memory, Policy
+from chaton.relay.listener import Doorkeeper, Listener, Timing, listen
+from chaton.relay.loading import load
+from chaton.relay.peer import LINGER_S, Bounds
+from chaton.relay.store.base import Store
+from chaton.relay.store.memory import MemoryStore
+from chaton.relay.store.sqlite import SqliteStore
+from chaton.wire.frames import Goodbye
+
+_PAUSE_FACTOR = 2  # Of what may wait for a reader: answers to its own requests come on top of what it follows.
+_NS_PER_MS = 1_000_000
+_log = logging.getLogger(__name__)
+
+
+def clock() -> int:
+    """The machine's time in ms."""
+    return time.time_ns() // _NS_PER_MS
+
+
+class Relay:
+    """Everything of one relay, opened by ``start`` and closed by ``close``.
+
+    Attributes:
+        pin: Of its key.
+        engine: What is at work.
+    """
+
+    def __init__(self, config: Config, store: Store, timing: Timing) -> None:
+        self.config = config
+        self._store = store
+        self._timing = timing
+        self._pair = tls.key_pair(config)
+        self.pin = tls.read_pin(self._pair)
+        self._context: ssl.SSLContext = tls.make_context(self._pair)
+        self._gauge = Gauge.of_limits(config.limits)
+        self.memory = Memory(self.pin, _policy(config), self._gauge, clock())
+        load(self.memory, store)
+        self._timers: list[asyncio.Task[None]] = []
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that it listens on."""
+        return self._listener.address
+
+    def start(self) -> None:
+        """Listen. Raises ``UsageError`` where it cannot."""
+        config = self.config
+        sock = listen(*config.address, self._context)
+        queue_bytes = config.limits.queue_bytes_max
+        self.engine = Engine(
+            Hub(self.memory),
+            self._store,
+            clock=clock,
+            silence_s=self._timing.silence_ms / SECOND_MS,
+            queue_bytes=queue_bytes,
+            threaded=not isinstance(self._store, MemoryStore),
+        )
+        bounds = Bounds(config.limits.frame_before_login_bytes, queue_bytes * _PAUSE_FACTOR, self.engine.dirty)
+        self._listener = Listener(sock, self.engine, bounds, self._doorkeeper(), self._timing)
+        self._listener.start()
+        self._timers = [
+            asyncio.create_task(_every(MINUTE_MS, self.engine.expire)),
+            asyncio.create_task(_every(HOUR_MS, self._prune)),
+        ]
+
+    def reload(self, config: Config) -> None:
+        """Take over another configuration and the certificate as it now is; what cannot change stays, and is logged.
+
+        Raises:
+            UsageError: The certificate cannot be used, or is of another key: nothing has changed.
+        """
+        pair = tls.key_pair(config)
+        if tls.read_pin(pair) != self.pin:
+            raise tls.another_key(pair)
+        tls.make_context(pair)  # Tried out first: a context that failed halfway is of no use.
+        tls.load_pair(self._context, pair)
+        fixed = (config.listen, config.data, config.memory, config.limits.queue_bytes_max)
+        if fixed != (self.config.listen, self.config.data, self.config.memory, self.config.limits.queue_bytes_max):
+            _log.warning("listen, data, memory and queue_bytes_max change only when the relay starts again")
+        self._pair, self.config = pair, config
+        self._gauge = Gauge.of_limits(config.limits)
+        self.memory.meter, self.memory.policy = self._gauge, _policy(config)
+        self._listener.doorkeeper = self._doorkeeper()
+
+    async def close(self) -> None:
+        """Finish all commits, say goodbye, end."""
+        for timer in self._timers:
+            timer.cancel()
+        self._listener.stop()
+        await self.engine.close(Goodbye("shutdown", "the relay stops: connect again in a while", SECOND_MS))
+        await self._listener.close(LINGER_S)
+
+    def _doorkeeper(self) -> Doorkeeper:
+        limits, gauge = self.config.limits, self._gauge
+        return Doorkeeper(
+            limits.connections_max,
+            limits.connections_per_address_max,
+            lambda address: gauge.connect(address, clock()),
+        )
+
+    def _prune(self) -> None:
+        self.engine.prune(self.config.retention_ms, self.config.retention_bytes)
+
+
+def _policy(config: Config) -> Policy:
+    return Policy(frozenset(config.owners))
+
+
+async def _every(interval_ms: int, act: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(interval_ms / SECOND_MS)
+        act()
+
+
+@contextmanager
+def open_store(config: Config) -> Iterator[Store]:
+    """The configured store, closed at the end; raises ``StoreError`` as it does."""
+    store: Store = MemoryStore() if config.memory else SqliteStore(config.data)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+async def serve(
+    config: Config,
+    *,
+    ready: Callable[[str, int, Pin], None],
+    reread: Callable[[], Config] | None = None,
+    timing: Timing | None = None,
+) -> None:
+    """Run a relay until SIGTERM or SIGINT, or until the task is cancelled.
+
+    Args:
+        config: What the operator chose.
+        ready: Told host, port and pin once connections are accepted.
+        reread: Reads the configuration again at SIGHUP; without it only the certificate is.
+        timing: Other deadlines than the protocol's, for tests.
+
+    Raises:
+        UsageError: It cannot listen there, or the certificate or its key cannot be used.
+        StoreError: The data directory cannot be used.
+    """
+    with open_store(config) as store:
+        relay = Relay(config, store, timing or Timing())
+        relay.start()
+        stop = asyncio.Event()
+        try:
+            with _signals(relay, stop, reread):
+                ready(*relay.address, relay.pin)
+                await stop.wait()
+        finally:
+            await relay.close()
+
+
+@contextmanager
+def _signals(relay: Relay, stop: asyncio.Event, reread: Callable[[], Config] | None) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    actions = {
+        signal.SIGTERM: stop.set,
+        signal.SIGINT: stop.set,
+        signal.SIGHUP: lambda: _reload(relay, reread),
+    }
+    set_up = []
+    try:
+        for number, action in actions.items():
+            loop.add_signal_handler(number, action)
+            set_up.append(number)
+    except (ValueError, RuntimeError):
+        _log.debug("not in the main thread: signals are left to others")
+    try:
+        yield
+    finally:
+        for number in set_up:
+            loop.remove_signal_handler(number)
+
+
+def _reload(relay: Relay, reread: Callable[[], Config] | None) -> None:
+    try:
+        relay.reload(reread() if reread is not None else relay.config)
+    except ChatonError as cause:
+        _log.error("nothing was reloaded: %s; hint: %s", cause, cause.hint)
+    else:
+        _log.info("certificate and configuration are reloaded")

@@ -1,0 +1,184 @@
+"""Bundles and parcels."""
+
+import pytest
+
+from chaton.identity.bundle import PARCEL_BYTES
+from chaton.identity.ids import RoomId
+from chaton.limits import BUNDLE_AHEAD_MS, BUNDLE_OF_STRANGER_MS, DAY_MS, PARCEL_LIFE_MS
+from chaton.relay.hub import mailbox as mailbox_module
+from chaton.relay.hub.effects import Push
+from chaton.relay.hub.mailbox import Mailbox, Waiting
+from chaton.relay.store.base import BundleRow, ParcelRow, ParcelsGone
+from chaton.wire import frames
+from tests.relay.play import NOW, bundle, identity, login_answer, parcel, seed, spoiled
+from tests.relay.stage import PIN, Stage, effects
+
+OWNER, ANN, BEN, KEY = seed(1), seed(2), seed(3), seed(9)
+
+
+def published(stage, session, who, **options):
+    keys = bundle(who, **options)
+    assert isinstance(stage.ask(session, frames.Publish, keys.raw), frames.Done)
+    return keys
+
+
+def listed(stage, session, *people):
+    return stage.ask(session, frames.Bundles, [identity(who) for who in people]).bundles
+
+
+def test_a_bundle_is_ones_own_signed_current_and_newer():
+    stage = Stage()
+    _, (owner, ann) = stage.room(OWNER, KEY, ANN)
+    keys = published(stage, ann, ANN)
+    assert stage.decision.writes == [BundleRow(identity(ANN), keys.id, keys.raw, NOW, 0)]
+    assert stage.ask(ann, frames.Publish, keys.raw) == frames.Done(stage.decision.asker[1])
+    assert not stage.decision.writes
+    assert listed(stage, owner, ANN, BEN, ANN) == [keys.raw]
+    assert stage.refusal(ann, frames.Publish, bundle(ANN, NOW - 1).raw) == "old-bundle"
+    assert stage.refusal(ann, frames.Publish, bundle(ANN, NOW).raw) == "old-bundle"
+    assert stage.refusal(ann, frames.Publish, bundle(OWNER, NOW + 1).raw) == "bad-bundle"
+    assert stage.refusal(ann, frames.Publish, spoiled(keys.raw)) == "bad-bundle"
+    assert stage.refusal(ann, frames.Publish, bundle(ANN, NOW + BUNDLE_AHEAD_MS + 1).raw) == "clock"
+    assert stage.refusal(ann, frames.Publish, bundle(ANN, NOW + 1, life=15 * DAY_MS).raw) == "clock"
+    newer = published(stage, ann, ANN, counter=NOW + 1)
+    assert listed(stage, owner, ANN) == [newer.raw]
+    stage.now += 2 * DAY_MS
+    assert listed(stage, owner, ANN) == []
+
+
+def test_the_bundle_of_a_non_member_is_kept_ten_minutes_or_until_it_joins():
+    stage = Stage()
+    script, (owner,) = stage.room(OWNER, KEY)
+    ann, ben = stage.login(ANN), stage.login(BEN)
+    published(stage, ann, ANN)
+    assert stage.decision.writes[0].until == NOW + BUNDLE_OF_STRANGER_MS
+    published(stage, ben, BEN)
+    decision = stage.submit(ann, script, script.join(ANN, KEY))
+    assert [write.until for write in decision.writes if isinstance(write, BundleRow)] == [0]
+    stage.now += BUNDLE_OF_STRANGER_MS
+    assert len(listed(stage, owner, ANN, BEN)) == 1
+    stage.hub.expire(stage.now)
+    assert set(stage.memory.bundles) == {identity(ANN)}
+
+
+def test_strangers_bundles_are_bounded(monkeypatch):
+    from chaton.relay.hub import keys
+
+    monkeypatch.setattr(keys, "BUNDLES_OF_STRANGERS_MAX", 1)
+    stage = Stage()
+    ann, ben = stage.login(ANN), stage.login(BEN)
+    published(stage, ann, ANN)
+    assert stage.refusal(ben, frames.Publish, bundle(BEN).raw) == "limited"
+    published(stage, ann, ANN, counter=NOW + 1)
+    stage.now += BUNDLE_OF_STRANGER_MS
+    published(stage, ben, BEN)
+
+
+def test_parcels_go_to_current_bundles_of_members():
+    stage = Stage()
+    script, (owner, ann, ben) = stage.room(OWNER, KEY, ANN, BEN)
+    keys = published(stage, ann, ANN)
+    old = bundle(BEN)
+    fresh = published(stage, ben, BEN, counter=NOW + 5)
+    cem = stage.login(seed(4))
+    published(stage, cem, seed(4))
+    posted = [
+        frames.ParcelTo(identity(ANN), parcel(keys)),
+        frames.ParcelTo(identity(BEN), parcel(old)),
+        frames.ParcelTo(identity(OWNER), parcel(old)),
+        frames.ParcelTo(identity(seed(4)), parcel(old)),
+    ]
+    answer = stage.ask(owner, frames.Parcels, script.room, posted)
+    assert answer.stale == [fresh.raw]
+    assert answer.absent == [identity(OWNER), identity(seed(4))]
+    (row,) = stage.decision.writes
+    assert row == ParcelRow(row.token, identity(ANN), identity(OWNER), script.room, NOW, posted[0].parcel)
+    assert effects(stage.decision, Push) == [Push(ann.id, frames.Parcel(row.token, posted[0].parcel))]
+    assert stage.refusal(cem, frames.Parcels, script.room, posted) == "not-member"
+    bad = [frames.ParcelTo(identity(ANN), parcel(keys)[:-1])]
+    assert stage.refusal(owner, frames.Parcels, script.room, [*posted, *bad]) == "bad-parcel"
+
+
+def test_parcels_are_taken_by_their_recipient_only():
+    stage = Stage()
+    script, (owner, ann) = stage.room(OWNER, KEY, ANN)
+    keys = published(stage, ann, ANN)
+    stage.ask(owner, frames.Parcels, script.room, [frames.ParcelTo(identity(ANN), parcel(keys))] * 3)
+    tokens = [row.token for row in stage.decision.writes]
+    assert tokens == sorted(set(tokens))
+    stage.ask(owner, frames.ParcelTaken, tokens)
+    assert not stage.decision.writes
+    stage.ask(ann, frames.ParcelTaken, [tokens[0], tokens[0], 5, tokens[2]])
+    assert stage.decision.writes == [ParcelsGone(identity(ANN), (tokens[0], tokens[2]))]
+    assert len(stage.memory.mailbox(identity(ANN))) == 1
+
+
+def test_parcels_in_a_direct_room():
+    stage = Stage()
+    _, (owner, ann) = stage.room(OWNER, KEY, ANN)
+    stage.ask(owner, frames.Direct, identity(ANN))
+    room = next(iter(stage.memory.directs_of[identity(ANN)]))
+    keys = published(stage, ann, ANN)
+    answer = stage.ask(owner, frames.Parcels, room, [frames.ParcelTo(identity(ANN), parcel(keys))])
+    assert (answer.stale, answer.absent) == ([], [])
+    assert isinstance(stage.decision.writes[0], ParcelRow)
+
+
+def test_too_many_or_too_old_parcels_drop_the_oldest(monkeypatch):
+    monkeypatch.setattr(mailbox_module, "PARCELS_PER_SENDER_MAX", 2)
+    stage = Stage()
+    script, (owner, ann) = stage.room(OWNER, KEY, ANN)
+    keys = published(stage, ann, ANN)
+    stage.ask(owner, frames.Parcels, script.room, [frames.ParcelTo(identity(ANN), parcel(keys))] * 3)
+    rows = [write for write in stage.decision.writes if isinstance(write, ParcelRow)]
+    assert ParcelsGone(identity(ANN), (rows[0].token,)) in stage.decision.writes
+    stage.hub.gone(ann, stage.now)
+    stage.now += PARCEL_LIFE_MS + 1
+    decision = stage.hub.expire(stage.now)
+    assert decision.writes == [ParcelsGone(identity(ANN), (rows[1].token, rows[2].token))]
+    assert not stage.memory.mailboxes
+
+
+def test_old_parcels_are_dropped_at_login():
+    stage = Stage()
+    script, (owner, ann) = stage.room(OWNER, KEY, ANN)
+    keys = published(stage, ann, ANN)
+    stage.ask(owner, frames.Parcels, script.room, [frames.ParcelTo(identity(ANN), parcel(keys))])
+    token = stage.decision.writes[0].token
+    stage.now += PARCEL_LIFE_MS + 1
+    session = stage.connect()
+    decision = stage.play(session, frames.Login(login_answer(ANN, PIN, session.nonce)))
+    assert decision.writes == [ParcelsGone(identity(ANN), (token,))]
+
+
+@pytest.mark.parametrize("full", [PARCEL_BYTES * 2, PARCEL_BYTES * 3 - 1])
+def test_a_mailbox_is_bounded_in_bytes(monkeypatch, full):
+    monkeypatch.setattr(mailbox_module, "PARCELS_PER_RECIPIENT_BYTES_MAX", full)
+    box = Mailbox()
+    shed = []
+    for token in range(4):
+        sender, room = identity(seed(token + 1)), RoomId(bytes(32))
+        box.add(Waiting(token, sender, room, NOW, PARCEL_BYTES))
+        shed += box.shed(NOW, sender, room)
+    assert shed == [0, 1]
+    assert box.bytes == 2 * PARCEL_BYTES
+    box.drop(99)
+    assert 2 in box
+    assert 0 not in box
+
+
+def test_tokens_never_repeat_after_a_restart():
+    stage = Stage()
+    first = stage.memory.token()
+    later = Stage()
+    later.memory.put_waiting([(first, identity(ANN), identity(BEN), RoomId(bytes(32)), NOW, 10)])
+    assert later.memory.token() > first
+
+
+def test_damaged_bundles_of_the_store_are_left_out():
+    stage = Stage()
+    keys = bundle(ANN)
+    good = BundleRow(identity(ANN), keys.id, keys.raw, keys.counter, 0)
+    bad = BundleRow(identity(BEN), keys.id, spoiled(keys.raw), keys.counter, 0)
+    stage.memory.put_bundles([good, bad])
+    assert set(stage.memory.bundles) == {identity(ANN)}

@@ -1,0 +1,129 @@
+"""Send, Follow, Direct: what is said, against the vectors and by the page."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chaton.identity.ids import Identity, Instance, MessageId
+from chaton.identity.safety import direct_room
+from chaton.relay.hub.effects import Feed, Gain, Part
+from chaton.relay.hub.room import Author, Room
+from chaton.relay.store.base import DirectRow, EventRow
+from chaton.room.envelope import message_id
+from chaton.room.records import Leave, open_record
+from chaton.room.state import RoomState
+from chaton.room.transcript import History
+from chaton.wire import frames
+from tests.relay.play import NOW, identity, message, seed
+from tests.relay.stage import Stage, effects, told
+
+OWNER, ANN, BEN, KEY = seed(1), seed(2), seed(3), seed(9)
+RELAY = json.loads((Path(__file__).parent.parent / "vectors" / "message.json").read_text())["relay"]
+
+
+@pytest.mark.parametrize("case", RELAY["cases"], ids=lambda case: case["name"])
+def test_vectors(case):
+    records = [open_record(bytes.fromhex(raw)) for raw in RELAY["log"]]
+    stage = Stage()
+    room = Room.of_genesis(records[0])
+    for record in records[1 : case["log"]]:
+        room.add_record(record)
+    stage.memory.put_room(room)
+    assert room.history.s == case["s"] - 1
+    session = stage.connect()
+    session.identity = Identity.from_hex(case["identity"])
+    answer = stage.ask(session, frames.Send, room.id, bytes.fromhex(case["envelope"]))
+    if case["result"] == "done":
+        assert (answer.s, answer.transcript) == (case["s"], room.history.last)
+    else:
+        assert answer.code == case["result"]
+        assert not stage.decision.writes
+        assert room.history.s == case["s"] - 1
+
+
+def test_a_message_is_an_event_for_all_and_a_resend_is_answered_the_same():
+    stage = Stage()
+    script, (owner, ann) = stage.room(OWNER, KEY, ANN)
+    inst = script.inst(ANN)
+    envelope = stage.send(ann, script)
+    decision = stage.decision
+    assert decision.writes == [
+        EventRow(script.room, 3, 1, -1, NOW, identity(ANN), inst, message_id(envelope), envelope)
+    ]
+    (gain,) = effects(decision, Gain)
+    assert gain.event == frames.Event(script.room, 3, NOW, 1, identity(ANN), envelope)
+    later = stage.send(owner, script)
+    stage.submit(ann, script, script.sign(ANN, Leave(inst)))
+    resent = stage.ask(ann, frames.Send, script.room, envelope)
+    assert (resent.s, resent.transcript) == (3, stage.memory.rooms[script.room].history.at(3))
+    assert not stage.decision.writes
+    assert not effects(stage.decision, Gain)
+    assert stage.refusal(ann, frames.Send, script.room, later) == "not-member", "somebody else's"
+    assert stage.refusal(owner, frames.Send, bytes(32), envelope) == "no-room"
+    other, _ = stage.room(OWNER, KEY)
+    assert stage.refusal(stage.memory.online[identity(OWNER)], frames.Send, other.room, envelope) == "format"
+
+
+def test_find_looks_at_whole_ids_only():
+    room = Room.of_pair(identity(ANN), identity(BEN))
+    author = Author(identity(ANN), Instance.zero())
+    room.add_message(MessageId(b"a" * 31 + b"b"), author)
+    room.add_message(MessageId(b"c" * 32), author)
+    assert room.find(MessageId(b"b" + b"c" * 31)) is None
+    assert room.find(MessageId(b"c" * 32)) == 2
+    assert room.find(MessageId(b"c" * 32), 3) is None
+    assert room.find(MessageId(b"c" * 32), 2**64) is None
+
+
+def test_follow_is_for_members():
+    stage = Stage()
+    script, (owner,) = stage.room(OWNER, KEY)
+    decision = stage.play(owner, frames.Follow(8, script.room, 1))
+    assert decision.then == [Feed(owner.id, 8, script.room, 1, 1)]
+    assert stage.refusal(owner, frames.Follow, script.room, 2) == "bad-history"
+    assert stage.refusal(stage.login(BEN), frames.Follow, script.room, 0) == "not-member"
+    assert isinstance(stage.ask(owner, frames.Unfollow, script.room), frames.Done)
+    assert effects(stage.decision, Part) == [Part(owner.id, script.room, put_out=False)]
+
+
+def test_a_direct_room_is_for_two_who_share_a_room():
+    stage = Stage()
+    script, (owner, ann) = stage.room(OWNER, KEY, ANN)
+    ben = stage.login(BEN)
+    assert stage.refusal(owner, frames.Direct, identity(OWNER)) == "not-allowed"
+    assert stage.refusal(owner, frames.Direct, identity(BEN)) == "stranger"
+    assert stage.refusal(ben, frames.Direct, identity(OWNER)) == "stranger"
+    assert isinstance(stage.ask(owner, frames.Direct, identity(ANN)), frames.Done)
+    room = direct_room(identity(OWNER), identity(ANN))
+    assert stage.decision.writes == [DirectRow(room, *sorted([identity(OWNER), identity(ANN)]))]
+    assert told(stage.decision, owner)[0] == frames.DirectRoom(room, identity(ANN), 0)
+    assert told(stage.decision, ann) == [frames.DirectRoom(room, identity(OWNER), 0)]
+    stage.ask(ann, frames.Direct, identity(OWNER))
+    assert not stage.decision.writes
+    assert not told(stage.decision, owner)
+    state, history = RoomState.of_pair(identity(ANN), identity(OWNER)), History.of_room(room)
+    envelope = message(state, 0, history.last)
+    assert stage.ask(ann, frames.Send, room, envelope).s == 1
+    assert stage.decision.writes[0].inst == Instance.zero()
+    assert stage.refusal(ben, frames.Send, room, message(state, 0, history.last)) == "not-member"
+    assert stage.refusal(ben, frames.Follow, room, 0) == "not-member"
+    assert stage.refusal(ann, frames.Log, room, -1) == "no-room"
+    record = script.sign(ANN, Leave(script.inst(ANN)))
+    assert stage.refusal(ann, frames.Submit, room, record.raw) == "bad-record"
+
+
+def test_pending_ones_are_strangers_to_direct_rooms():
+    stage = Stage()
+    _, (owner, _ann) = stage.room(OWNER, KEY, ANN, approve=True)
+    assert stage.refusal(owner, frames.Direct, identity(ANN)) == "stranger"
+
+
+def test_so_many_direct_rooms(monkeypatch):
+    from chaton.relay.hub import talk
+
+    monkeypatch.setattr(talk, "ROOMS_MAX", 1)
+    stage = Stage()
+    _, (_owner, ann, ben) = stage.room(OWNER, KEY, ANN, BEN)
+    stage.ask(ann, frames.Direct, identity(BEN))
+    assert stage.refusal(ben, frames.Direct, identity(OWNER)) == "limited"
