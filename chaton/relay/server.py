@@ -14,7 +14,6 @@ from chaton.limits import HOUR_MS, MINUTE_MS, SECOND_MS
 from chaton.relay import tls
 from chaton.relay.config import Config
 from chaton.relay.engine import Engine
-from chaton.relay.gauge import Gauge
 from chaton.relay.hub.decide import Hub
 from chaton.relay.hub.memory import Memory, Policy
 from chaton.relay.listener import Doorkeeper, Listener, Timing, listen
@@ -50,8 +49,8 @@ class Relay:
         self._pair = tls.key_pair(config)
         self.pin = tls.read_pin(self._pair)
         self._context: ssl.SSLContext = tls.make_context(self._pair)
-        self._gauge = Gauge.of_limits(config.limits)
-        self.memory = Memory(self.pin, _policy(config), self._gauge, clock())
+        self._meter = config.limits.meter()
+        self.memory = Memory(self.pin, _policy(config), self._meter, clock())
         load(self.memory, store)
         self._timers: list[asyncio.Task[None]] = []
 
@@ -96,8 +95,8 @@ class Relay:
         if fixed != (self.config.listen, self.config.data, self.config.memory, self.config.limits.queue_bytes_max):
             _log.warning("listen, data, memory and queue_bytes_max change only when the relay starts again")
         self._pair, self.config = pair, config
-        self._gauge = Gauge.of_limits(config.limits)
-        self.memory.meter, self.memory.policy = self._gauge, _policy(config)
+        self._meter = config.limits.meter()
+        self.memory.meter, self.memory.policy = self._meter, _policy(config)
         self._listener.doorkeeper = self._doorkeeper()
 
     async def close(self) -> None:
@@ -109,7 +108,7 @@ class Relay:
         await self._listener.close(LINGER_S)
 
     def _doorkeeper(self) -> Doorkeeper:
-        limits, gauge = self.config.limits, self._gauge
+        limits, gauge = self.config.limits, self._meter
         return Doorkeeper(
             limits.connections_max,
             limits.connections_per_address_max,

@@ -205,6 +205,14 @@ class Meter:
         """Count one of a kind that is counted by the day. 0, or the ms to wait, and nothing counted."""
         return self._daily[kind].take(now, session.identity)
 
+    def log_in(self, identity: Identity, now: int) -> int:
+        """Count a login of an identity. 0, or the ms to wait."""
+        return self.identities.take(now, identity, Kind.CONNECTIONS)
+
+    def connect(self, address: str, now: int) -> int:
+        """Count a connection of an address. 0, or the ms to wait."""
+        return self.addresses.take(now, address, Kind.CONNECTIONS)
+
 
 def _forget(times: deque[int], now: int) -> None:
     """Drop what is a day old. What a clock since set back calls the future counts as now, so it is a day at most."""

@@ -147,6 +147,8 @@ class Arrival:
         if error is None:
             room.caught_up = True
             room.sender.pump()
+        elif isinstance(error, Refused) and error.code == "bad-history":
+            room.stop(InvalidLog("the relay no longer knows events of this room that it has shown before"))
         elif isinstance(error, Refused):
             room.following = False
             self._run(room, self.catch_up(room))

@@ -72,6 +72,12 @@ class Desk:
         """Start an errand; ``done`` is called once, with its result or its error."""
         self._step(_Running(errand, done), None, None)
 
+    def give_up(self, errand: Errand[Any]) -> None:
+        """Nobody waits for an errand any more: it asks and does nothing further, and ``done`` is not called."""
+        self._waiting = [running for running in self._waiting if running.errand is not errand]
+        self._asked = {ref: running for ref, running in self._asked.items() if running.errand is not errand}
+        errand.close()
+
     def answer(self, frame: AnyRelayFrame) -> bool:
         """Hand an answer to whoever asked; False if nobody did, as for a question given up.
 

@@ -90,6 +90,15 @@ class Sender:
         self.pump()
         return said
 
+    def withdraw(self, ref: int) -> bool:
+        """Take out of the outbox what was never sealed, so that no copy of it can be anywhere."""
+        entry = next((one for one in self.outbox if one.ref == ref and not one.envelope), None)
+        if entry is None:
+            return False
+        self.outbox.remove(entry)
+        self.context.forget(entry)
+        return True
+
     def pump(self) -> None:
         """Send what can be sent now."""
         if not self.is_open() or self.serving or self._paused():

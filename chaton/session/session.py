@@ -61,6 +61,7 @@ class Session:
         self.arrival = Arrival(context, address, self.rooms, self.keyring, self._postbox, self._direct_room)
         self._entrance = Entrance(context, address, self.rooms, self.keyring, self.peers, self.arrival, self.known_as)
         self._last_ticket = 0
+        self._errands: dict[int, Errand[Any]] = {}
         self._next_round = 0
         self._handlers: dict[type, Callable[[Any], None]] = {
             frames.Welcome: self.arrival.welcome,
@@ -131,8 +132,15 @@ class Session:
         """Start an errand; an ``Answer`` with the returned ticket tells its end."""
         self._last_ticket += 1
         ticket = self._last_ticket
+        self._errands[ticket] = errand
         self.context.desk.begin(errand, partial(self._answer, ticket))
         return ticket
+
+    def give_up(self, ticket: int) -> None:
+        """Let go of an errand that is not done; what it has asked of the relay may happen all the same."""
+        errand = self._errands.pop(ticket, None)
+        if errand is not None:
+            self.context.desk.give_up(errand)
 
     def room(self, room: RoomId) -> Room:
         """A room that one is in.
@@ -149,6 +157,11 @@ class Session:
     def say(self, room: RoomId, content: Content, ref: int) -> None:
         """Put something into a room's outbox; ``Sent`` or ``Rejected`` with ``ref`` tells what became of it."""
         self.room(room).sender.say(content, ref)
+
+    def withdraw(self, room: RoomId, ref: int) -> bool:
+        """Take something back that was put into the outbox and never sealed; whether there was such a thing."""
+        found = self.rooms.get(room)
+        return found is not None and found.sender.withdraw(ref)
 
     def create(self, name: str, topic: str, nick: str, *, approve: bool, max_members: int) -> Errand[RoomId]:
         """Make a room, own it, and take a nick there."""
@@ -240,6 +253,7 @@ class Session:
         self.context.effects.append(HangUp(goodbye(frame)))
 
     def _answer(self, ticket: int, result: Any, error: ChatonError | None) -> None:
+        self._errands.pop(ticket, None)
         self.context.effects.append(Answer(ticket, result, error))
 
     def _knows(self, identity: Identity) -> bool:

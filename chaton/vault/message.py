@@ -48,7 +48,7 @@ def unpad(padded: bytes) -> bytes:
         Malformed: Fewer than 17 bytes: kind, clock and counter precede every body.
     """
     end = len(padded.rstrip(b"\0")) - 1
-    if len(padded) > PAD_MAX or end < 0 or padded[end] != 0x80 or pad(padded[:end]) != padded:  # noqa: PLR2004 - §7
+    if len(padded) > PAD_MAX or end < 0 or pad(padded[:end]) != padded:
         raise MessageRefused("a message whose padding is not the one of §7", reason="padding")
     if end < PLAINTEXT_HEADER_BYTES:
         raise Malformed("a message without kind, clock and counter")

@@ -12,7 +12,6 @@ from chaton.identity.ids import Identity, Nonce, Pin, RoomId
 from chaton.identity.statement import Seed
 from chaton.limits import DAY_MS
 from chaton.relay.config import Limits
-from chaton.relay.gauge import Gauge
 from chaton.relay.hub.decide import Hub
 from chaton.relay.hub.effects import Close, Decision, Feed, Gain, Hint, Pages, Part, Push, PushWaiting, Reply
 from chaton.relay.hub.memory import Memory as HubMemory
@@ -46,7 +45,7 @@ class Relay:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.store = MemoryStore()
-        self.hub = Hub(HubMemory(PIN, Policy(), Gauge.of_limits(Limits()), clock.now))
+        self.hub = Hub(HubMemory(PIN, Policy(), Limits().meter(), clock.now))
         self.sessions: dict[int, HubSession] = {}
         self.outgoing: dict[int, deque[bytes]] = {}
         self.followers: dict[RoomId, set[int]] = {}
