@@ -21,7 +21,7 @@ GENESIS_INFO_MAX = 512
 NICK_INFO_MAX = 256
 REASON_INFO_MAX = 256
 ROOM_INFO_MAX = 1_024
-RECORD_BYTES_MAX = 2_400  # Header 117, body length 2, body 2,048, two signatures 128: rounded up.
+RECORD_BYTES_MAX = 2_400  # Header 112, body length 2, body 2,048, two signatures 128: rounded up.
 SUBMIT_ATTEMPTS_MAX = 5
 TURN_MS = 2 * SECOND_MS
 

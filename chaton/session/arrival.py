@@ -81,7 +81,7 @@ class Arrival:
             if room.entry.peer is not None:
                 room.log_current = True
             elif room.entry.status in {"in", "joining"}:
-                self._run(room, self.catch_up(room))
+                self.run(room, self.catch_up(room))
         self.context.desk.begin(self._settle(), self._settled)
 
     def _settle(self) -> Errand[None]:
@@ -122,7 +122,7 @@ class Arrival:
                 again = self.context.now + refusal.retry_ms
             yield Until(lambda: self.context.now >= again)  # noqa: B023 - asked before the loop goes on
 
-    def _run(self, room: Room, errand: Errand[None]) -> None:
+    def run(self, room: Room, errand: Errand[None]) -> None:
         """Run an errand that a room needs; if the log turns out impossible, the room stops."""
 
         def done(_result: Any, error: ChatonError | None) -> None:
@@ -151,7 +151,7 @@ class Arrival:
             room.stop(InvalidLog("the relay no longer knows events of this room that it has shown before"))
         elif isinstance(error, Refused):
             room.following = False
-            self._run(room, self.catch_up(room))
+            self.run(room, self.catch_up(room))
 
     def publish_if_due(self) -> None:
         """Publish the own bundle: a new one where one is due, else the current one, which the relay may have lost."""
@@ -168,8 +168,9 @@ class Arrival:
     def publish(self) -> Errand[None]:
         """Show the relay the own current bundle."""
         current = self.keyring.current
-        if current is not None:
+        if current is not None and not self._skewed:
             yield frames.Publish(0, current.bundle.raw)
+            self.keyring.published(current.id)
 
     def _published(self, _result: Any, error: ChatonError | None) -> None:
         self._publishing = False

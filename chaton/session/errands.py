@@ -55,6 +55,14 @@ def submit(room: Room, act: acts.Act) -> Errand[Record]:
         Refused: The room's rules do not allow it, the relay refuses it, or all races were lost.
         InvalidLog: The records that came in between are no log.
     """
+    try:
+        return (yield from _submit(room, act))
+    except InvalidLog as error:
+        room.stop(error)
+        raise
+
+
+def _submit(room: Room, act: acts.Act) -> Errand[Record]:
     for attempt in range(SUBMIT_ATTEMPTS_MAX):
         yield Until(lambda: room.log_current)
         if attempt >= _TURN_AFTER:
@@ -164,7 +172,7 @@ def check_invited(room: Room, link: Link) -> None:
 def offer_join(room: Room, link: Link, nick: str) -> Errand[frames.Accepted]:
     """Sign JOIN at the head until it is taken; the entry keeps the signed bytes, so a lost answer is asked again."""
     signer = invite_signer(link.seed)
-    for _ in range(SUBMIT_ATTEMPTS_MAX * 4):
+    for _ in range(SUBMIT_ATTEMPTS_MAX):
         if not room.entry.join:
             acts.refuse_taken(room, nick)
             room.entry.join = signed_join(room, signer, nick, link).raw

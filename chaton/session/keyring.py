@@ -42,19 +42,22 @@ class Keyring:
         return self._context.lasting and now - current.bundle.counter >= BUNDLE_ROTATE_MS
 
     def renew(self, *, guest: bool) -> OwnBundle:
-        """Make the next one; the keys of the one before stay for parcels under way, and are erased 10 min later."""
+        """Make the next one."""
         context, current = self._context, self.current
         counter = max(current.bundle.counter + 1 if current else 0, context.now)
         life = BUNDLE_LIFE_GUEST_MS if guest else BUNDLE_LIFE_MS
         own = make_bundle(context.seed, counter=counter, expires=counter + life, entropy=context.entropy)
-        for entry in self._entries.values():
-            if not entry.replaced:
-                entry.replaced = context.now
-                context.keep(entry)
         entry = OwnBundleEntry(raw=own.bundle.raw, id=own.id, box=own.box, mlkem=own.mlkem)
         self._entries[own.id], self._opened[own.id] = entry, own
         context.keep(entry)
         return own
+
+    def published(self, bundle: BundleId) -> None:
+        """The relay gives this one out now: the keys of those before stay 10 min, for parcels under way."""
+        for entry in self._entries.values():
+            if not entry.replaced and entry.id != bundle:
+                entry.replaced = self._context.now
+                self._context.keep(entry)
 
     def erase_replaced(self) -> None:
         """Erase private keys 10 min after they were replaced, by the own clock, whatever the relay says."""

@@ -94,6 +94,7 @@ class Reader:
         last: Of each membership, its last opened message: event and chain.
         early: Chain keys of records that the fold has not reached, by sender.
         pruned: How many bare ids this room has shown.
+        dropped_messages: Held messages that the bounds have dropped; ``dropped_grants`` the same of early keys.
     """
 
     view: View
@@ -102,6 +103,8 @@ class Reader:
     held: OrderedDict[ChainId, list[HeldMessage]] = field(default_factory=OrderedDict)
     early: dict[Identity, list[Grant]] = field(default_factory=dict)
     pruned: int = 0
+    dropped_messages: list[HeldMessage] = field(default_factory=list)
+    dropped_grants: list[Grant] = field(default_factory=list)
 
     def receive(self, raw: bytes) -> Outcome:
         """Judge and open the message that is the room's last event: its place in the transcript is taken already."""
@@ -173,15 +176,17 @@ class Reader:
     def _keep_early(self, sender: Identity, grant: Grant) -> None:
         kept = self.early.setdefault(sender, [])
         kept.append(grant)
+        self.dropped_grants += kept[:-CHAINS_EARLY_MAX]
         del kept[:-CHAINS_EARLY_MAX]
 
     def _hold(self, chain: ChainId, message: HeldMessage) -> None:
         messages = self.held.setdefault(chain, [])
         messages.append(message)
+        self.dropped_messages += messages[:-HELD_PER_CHAIN_MAX]
         del messages[:-HELD_PER_CHAIN_MAX]
         while sum(map(len, self.held.values())) > HELD_PER_ROOM_MAX:
             oldest = min(self.held, key=lambda one: self.held[one][0].s)
-            del self.held[oldest][0]
+            self.dropped_messages.append(self.held[oldest].pop(0))
             if not self.held[oldest]:
                 del self.held[oldest]
 

@@ -120,6 +120,8 @@ class Room:
         Raises:
             InvalidLog: They are no log, or another one than was shown before.
         """
+        if self.view.state.direct:
+            raise InvalidLog("a direct room has no records")
         for raw in raws:
             n = int.from_bytes(raw[36:40])
             if n > self.view.state.n or self.view.records[n].raw != raw:
@@ -155,7 +157,7 @@ class Room:
             self.take_grant(grant.statement.sender, grant)
 
     def _pass_record(self, event: frames.Event) -> None:
-        if self.view.n == self.view.state.n:
+        if self.view.n == self.view.state.n or self.view.state.direct:
             self.fold([event.body])
         record = self.view.pass_record(event.body)
         self._keep_event(event, record.head)
@@ -243,7 +245,11 @@ class Room:
         if own is not None:
             self._own_came_back(event, message, own)
             return
+        if self.member is not None and not self.member.reads:
+            self._keep_event(event, message)  # A bot is never given a key, so nothing is waited for.
+            return
         self._show(event, message, self.reader.receive(event.body))
+        self._forget_dropped()
 
     def _own_came_back(self, event: frames.Event, message: MessageId, own: OutboxEntry) -> None:
         member = self.member
@@ -261,6 +267,7 @@ class Room:
     def _show(self, event: frames.Event, message: MessageId, outcome: Outcome) -> None:
         entry = self._keep_event(event, message)
         entry.chain = ChainId(event.body[35:67]) if len(event.body) >= HEADER_BYTES else None
+        entry.sender = Identity(event.sender)  # The relay's word, until the message is opened.
         self._settle(entry, outcome, event.body)
         if isinstance(outcome, Held):
             self.sender.ask(outcome.chain, Identity(event.sender))
@@ -270,6 +277,7 @@ class Room:
         match outcome:
             case Held():
                 entry.state = "held"
+                self.context.keep(entry)
                 self.context.keep(HeldEntry(room=self.view.room, s=entry.s, n=self.view.n, raw=raw))
             case Unopened():
                 entry.state, entry.reason = "unopened", outcome.reason
@@ -331,7 +339,6 @@ class Room:
 
     def take_grant(self, sender: Identity, grant: Grant) -> None:
         """Judge a chain key, and open what waited for it. An unwanted one is dropped without an answer."""
-        early = sum(map(len, self.reader.early.values()))
         waiting = {message.s: message.raw for message in self.reader.held.get(grant.statement.id, [])}
         try:
             outcomes = self.reader.accept(self.view.room, sender, grant)
@@ -340,8 +347,9 @@ class Room:
                 self.fork(grant.statement.encode(), self.view.history.s, grant.statement.inst)
             return
         if outcomes is None:
-            if sum(map(len, self.reader.early.values())) > early:
+            if grant.statement.id not in self.reader.chains:
                 self.context.keep(self._early_entry(sender, grant))
+                self._forget_dropped()
             return
         self._keep_chain(grant.statement.id)
         for outcome in outcomes:
@@ -371,6 +379,22 @@ class Room:
                 started=known.started,
                 pruned=known.pruned,
             ))  # fmt: skip
+
+    def _forget_dropped(self) -> None:
+        """What the reader's bounds have dropped is not kept on disk either."""
+        for held in self.reader.dropped_messages:
+            self.context.forget(HeldEntry(room=self.view.room, s=held.s, n=held.n, raw=held.raw))
+        for grant in self.reader.dropped_grants:
+            self.context.forget(self._early_entry(grant.statement.sender, grant))
+        self.reader.dropped_messages.clear()
+        self.reader.dropped_grants.clear()
+
+    def ask_again(self) -> None:
+        """Ask once more for the keys that messages still wait for: an answer may have been lost."""
+        for chain, messages in self.reader.held.items():
+            entry = self.timeline.messages.get(message_id(messages[0].raw))
+            if entry is not None and entry.sender is not None:
+                self.sender.ask(chain, entry.sender)
 
     def _post(self, entry: EventEntry) -> None:
         shown = self.timeline.post(entry)

@@ -30,7 +30,7 @@ from chaton.wire import frames
 WINDOW: Final = 16  # messages under way at once
 ATTEMPTS_MAX: Final = 5
 _AGAIN_LATER: Final = {"limited", "store-failed"}
-_SEAL_ANEW: Final = {"epoch-moved", "bad-history", "format"}
+_SEAL_ANEW: Final = {"epoch-moved", "bad-history"}
 
 
 @dataclass(slots=True)

@@ -123,6 +123,7 @@ class Session:
             self.arrival.publish_if_due()
             if self.context.lasting:
                 for room in self.rooms.values():
+                    room.ask_again()
                     self._keep_up(room)
         self.context.desk.poll()
 
@@ -258,7 +259,7 @@ class Session:
 
     def _knows(self, identity: Identity) -> bool:
         in_room = (room.view.state for room in self.rooms.values() if room.entry.status != "out")
-        return any(identity in state.members or identity in state.pending for state in in_room)
+        return any(identity in state.members for state in in_room)
 
     def _event(self, frame: frames.Event) -> None:
         room = self.rooms.get(RoomId(frame.room))
@@ -285,7 +286,7 @@ class Session:
     def _log_moved(self, room: RoomId) -> None:
         found = self.rooms.get(room)
         if found is not None and found.entry.peer is None:
-            self.context.desk.begin(self._look_again(found), lambda _result, _error: None)
+            self.arrival.run(found, self._look_again(found))
 
     def _look_again(self, room: Room) -> Errand[None]:
         yield from self.arrival.catch_up(room)
@@ -303,6 +304,11 @@ class Session:
             if invite.expires < now:
                 self.context.desk.begin(submit(room, acts.uninvite(invite.n)), lambda _result, _error: None)
                 return
-        last = max((entry.at for entry in room.timeline.messages.values() if entry.state == "own"), default=0)
-        if last and now - last > ALIVE_INTERVAL_MS and not room.outbox:
+        if now - _last_said(room) > ALIVE_INTERVAL_MS and not room.outbox:
             room.sender.say(Alive(), 0)
+
+
+def _last_said(room: Room) -> int:
+    """When one's own last message is from, in ms, or one's own membership."""
+    own = (entry.at for entry in room.timeline.messages.values() if entry.state == "own")
+    return max(own, default=room.view.records[room.entry.first_n].t)

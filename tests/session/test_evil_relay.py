@@ -289,12 +289,21 @@ def test_a_kicked_member_with_all_its_keys_opens_nothing_afterwards(trio: Trio) 
     assert not any(b"cyd must not" in raw for raw in trio.world.relay.heard)
 
 
+def test_a_record_in_a_direct_room_stops_it(trio: Trio) -> None:
+    direct = trio.ada.ask(trio.ada.session.direct(trio.ben.identity))
+    view = trio.ada.session.rooms[direct].view
+    event = frames.Event(direct, view.history.s + 1, START, 0, bytes(trio.ben.identity), b"")
+    trio.ada.session.receive(event, START)
+    trio.ada.carry_out()
+    assert trio.ada.told(Ended)[0].room == direct
+
+
 def test_the_relay_hears_no_name_and_no_text(trio: Trio) -> None:
     for secret in (b"ops", b"a topic", b"ada", b"ben", b"is here"):
         assert not any(secret in raw for raw in trio.world.relay.heard if len(raw) < 1_000), secret
 
 
-def test_record_type_is_not_confused(trio: Trio) -> None:
+def test_a_join_of_one_room_seats_nobody_in_another(trio: Trio) -> None:
     """A JOIN captured in one room does not seat anybody in another."""
     other = make_room(trio.ada)
     joins = [record for record in trio.ben.session.rooms[trio.room].view.records if isinstance(record.body, Join)]

@@ -501,6 +501,54 @@ def test_an_expired_invite_is_taken_back_by_an_admin(world: World) -> None:
     assert not ada.session.rooms[room].view.state.invites
 
 
+def test_a_lost_key_is_asked_for_again(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    world.relay.twist = lambda number, frame: [] if isinstance(frame, frames.Parcel) else [frame]
+    say(ada, room, "whose key is lost")
+    assert texts(ben) == []
+    assert [warning.code for warning in ben.told(Warned)] == ["waiting"]
+    world.relay.twist = lambda _, frame: [frame]
+    ben.restart()
+    world.settle()
+    assert texts(ben) == ["whose key is lost"]
+
+
+def test_keys_are_asked_for_again_after_a_minute(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    taken: list[int] = []
+
+    def twist(number: int, frame: frames.AnyRelayFrame) -> list[frames.AnyRelayFrame]:
+        if isinstance(frame, frames.Parcel):
+            taken.append(frame.token)
+            return []
+        return [frame]
+
+    world.relay.twist = twist
+    say(ada, room, "held")
+    world.relay.store._parcels.clear()
+    world.relay.twist = lambda _, frame: [frame]
+    world.pass_time(2 * MINUTE_MS)
+    world.pass_time(2 * MINUTE_MS)
+    say(ada, room, "next")
+    assert "next" in texts(ben)
+    assert taken
+
+
+def test_an_admin_lets_a_quiet_room_hear_from_it_once_a_day(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    before = ada.session.rooms[room].view.history.s
+    world.pass_time(DAY_MS + MINUTE_MS)
+    world.pass_time(MINUTE_MS)
+    assert ada.session.rooms[room].view.history.s == before + 1
+    assert texts(ben) == texts(ada) == []
+
+
 def test_a_clone_is_noticed(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)
