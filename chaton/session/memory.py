@@ -37,7 +37,8 @@ class RoomEntry(Entry):
         join: The signed JOIN, until the relay has answered it.
         why: Once out: a word and a sentence.
         forked: Sending is stopped until a person has compared codes.
-        excused: Memberships whose claims of another history a person has looked at.
+        claimants: Memberships that claim another history, until a person has looked at it.
+        excused: Those whose claims a person has looked at.
         chain: The last own chain of which a message was accepted, with ``count`` indices used (§6 prev).
         read_s: The last event that the person has seen.
         number: Of the last message put into the outbox.
@@ -59,6 +60,7 @@ class RoomEntry(Entry):
     why: str = ""
     why_detail: str = ""
     forked: bool = False
+    claimants: list[Instance] = []
     excused: list[Instance] = []
     chain: ChainId | None = None
     count: int = 0

@@ -77,6 +77,6 @@ class Postbox:
         if room is None or not room.live:
             return
         if parcel.kind == KIND_CHAIN:
-            room.take_grant(parcel.sender, Grant.decode(parcel.body))
+            room.inbox.take_grant(parcel.sender, Grant.decode(parcel.body))
         elif parcel.sender in room.view.state.members:
             room.sender.need(parcel.sender, Need.decode(parcel.body))

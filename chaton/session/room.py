@@ -3,20 +3,16 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from chaton.errors import ChainRefused, InvalidLog, ProtocolError
-from chaton.identity.ids import ChainId, Head, Identity, Instance, InviteKey, MessageId
-from chaton.room.envelope import HEADER_BYTES, message_id
+from chaton.errors import InvalidLog, ProtocolError
+from chaton.identity.ids import Head, Identity, InviteKey, MessageId
+from chaton.room.envelope import message_id
 from chaton.room.records import Close, Leave, Record, Redact, Remove, Role
 from chaton.room.state import LiveInvite, Member
-from chaton.session.content import Plaintext
 from chaton.session.context import Context
+from chaton.session.inbox import Inbox
 from chaton.session.keyring import Keyring, Peers
 from chaton.session.memory import (
-    ChainEntry,
-    EarlyEntry,
     EventEntry,
-    ForkEntry,
-    HeldEntry,
     OutboxEntry,
     RecordEntry,
     RoomEntry,
@@ -31,13 +27,12 @@ from chaton.session.notices import (
     Sent,
     Warned,
 )
-from chaton.session.reader import Held, Opened, Outcome, Reader, Unopened
+from chaton.session.reader import Reader
 from chaton.session.sender import Sender
-from chaton.session.telling import WHY_UNREAD, Teller
+from chaton.session.telling import Teller
 from chaton.session.text import SafeText, clean_line
 from chaton.session.timeline import Timeline
 from chaton.session.view import View
-from chaton.vault.chain import Grant
 from chaton.wire import frames
 
 
@@ -50,7 +45,6 @@ class Room:
         known_as: How other rooms name somebody.
         following: Whether its events are asked for; ``caught_up`` whether they are live.
         log_current: Whether the fold has caught up since the last login.
-        claimants: Memberships that claim another history, until a person has looked at it.
         lost_links: Invites that a removal deleted while they had uses left, by the number of its record.
     """
 
@@ -64,10 +58,10 @@ class Room:
     following: bool = False
     caught_up: bool = False
     log_current: bool = False
-    claimants: set[Instance] = field(default_factory=set)
     lost_links: dict[int, LiveInvite] = field(default_factory=dict)
     reader: Reader = field(init=False)
     sender: Sender = field(init=False)
+    inbox: Inbox = field(init=False)
     teller: Teller = field(init=False)
     timeline: Timeline = field(init=False)
 
@@ -85,6 +79,9 @@ class Room:
             outbox=self.outbox,
             is_open=self.may_send,
             shown_name=self.teller.called,
+        )
+        self.inbox = Inbox(
+            self.context, self.peers, self.entry, self.view, self.reader, self.timeline, self.teller, self.sender
         )
 
     @property
@@ -136,7 +133,7 @@ class Room:
             self.context.keep(self.entry)
         if isinstance(record.body, Remove):
             self._link_lost(record, record.body, invites)
-        self._judge_early()
+        self.inbox.judge_early()
 
     def _link_lost(self, record: Record, body: Remove, before: dict[InviteKey, LiveInvite]) -> None:
         """A removal deleted the invite that its target came by: an admin may want another one for the rest."""
@@ -150,11 +147,6 @@ class Room:
         if me is not None and me.role >= Role.ADMIN and actor is not None and actor.role < Role.ADMIN:
             by = self.teller.called(record.actor)
             self.context.tell(LinkWanted(self.view.room, lost.uses_left, lost.expires, int(lost.flags), by))
-
-    def _judge_early(self) -> None:
-        for grant in self.reader.ripe():
-            self.context.forget(self._early_entry(grant.statement.sender, grant))
-            self.take_grant(grant.statement.sender, grant)
 
     def _pass_record(self, event: frames.Event) -> None:
         if self.view.n == self.view.state.n or self.view.state.direct:
@@ -248,8 +240,7 @@ class Room:
         if self.member is not None and not self.member.reads:
             self._keep_event(event, message)  # A bot is never given a key, so nothing is waited for.
             return
-        self._show(event, message, self.reader.receive(event.body))
-        self._forget_dropped()
+        self.inbox.take_message(self._keep_event(event, message), event)
 
     def _own_came_back(self, event: frames.Event, message: MessageId, own: OutboxEntry) -> None:
         member = self.member
@@ -257,149 +248,12 @@ class Room:
         entry.state, entry.sender, entry.plain, entry.chain = "own", self.context.me, own.plain, own.chain
         entry.inst = member.inst if member else None
         self.context.tell(Sent(self.view.room, event.s, message, own.ref))
-        self._post(entry)
+        self.inbox.post(entry)
 
     def _keep_event(self, event: frames.Event, identifier: Head | MessageId) -> EventEntry:
         entry = EventEntry(room=self.view.room, s=event.s, at=event.at, kind=event.kind, id=bytes(identifier))
         self.context.keep(entry)
         return entry
-
-    def _show(self, event: frames.Event, message: MessageId, outcome: Outcome) -> None:
-        entry = self._keep_event(event, message)
-        entry.chain = ChainId(event.body[35:67]) if len(event.body) >= HEADER_BYTES else None
-        entry.sender = Identity(event.sender)  # The relay's word, until the message is opened.
-        self._settle(entry, outcome, event.body)
-        if isinstance(outcome, Held):
-            self.sender.ask(outcome.chain, Identity(event.sender))
-
-    def _settle(self, entry: EventEntry, outcome: Outcome, raw: bytes) -> None:
-        """Write down and tell what became of a message."""
-        match outcome:
-            case Held():
-                entry.state = "held"
-                self.context.keep(entry)
-                self.context.keep(HeldEntry(room=self.view.room, s=entry.s, n=self.view.n, raw=raw))
-            case Unopened():
-                entry.state, entry.reason = "unopened", outcome.reason
-                self._tell_unopened(outcome, raw)
-            case Opened():
-                self._opened(entry, outcome)
-        self.timeline.note(entry)
-
-    def _opened(self, entry: EventEntry, opened: Opened) -> None:
-        entry.state, entry.sender, entry.inst, entry.plain = "opened", opened.sender, opened.inst, opened.plain
-        entry.lost, entry.pruned, entry.lost_before, entry.stale = (
-            opened.lost, opened.pruned, opened.lost_before, opened.stale,
-        )  # fmt: skip
-        assert entry.chain is not None
-        self._keep_chain(entry.chain)
-        self._tell_lost(opened)
-        self.peers.saw_counter(opened.sender, Plaintext.decode(opened.plain).counter)
-        self._post(entry)
-
-    def _tell_lost(self, opened: Opened) -> None:
-        nick = self.teller.called(opened.sender)
-        lost = opened.lost + opened.lost_before
-        if lost:
-            what = "were deleted by the relay's retention" if opened.pruned else "are withheld by the relay or lost"
-            detail = f"{lost} message{'s' * (lost > 1)} of {nick} before this {what}"
-            self._warn("pruned" if opened.pruned else "withheld", detail, opened.s)
-        if opened.stale:
-            detail = f"{nick} sent this before knowing of a removal; who was removed may have read it"
-            self._warn("stale", detail, opened.s)
-
-    def _tell_unopened(self, outcome: Unopened, raw: bytes) -> None:
-        if outcome.fork and outcome.inst is not None and outcome.inst not in self.entry.excused:
-            self.fork(raw, outcome.s, outcome.inst)
-            return
-        why = WHY_UNREAD.get(outcome.reason, "it is damaged, or made by a program that breaks the rules")
-        self._warn("undecryptable", f"a message cannot be shown: {why}", outcome.s)
-
-    def fork(self, evidence: bytes, s: int, claimant: Instance) -> None:
-        """Somebody holds another history: stop sending, keep the evidence, tell the person (§7)."""
-        self.entry.forked = True
-        self.claimants.add(claimant)
-        self.context.keep(self.entry)
-        self.context.keep(ForkEntry(room=self.view.room, s=s, at=self.context.now, evidence=evidence))
-        self._warn("fork", "the relay shows others another history of this room; sending is stopped until you compare "
-                   "safety codes (/verify) and go on (/verify ok)", s)  # fmt: skip
-
-    def excuse(self) -> None:
-        """The person has compared codes and goes on: the claims seen so far are only refused from now on."""
-        self.entry.excused = sorted({*self.entry.excused, *self.claimants})
-        self.claimants.clear()
-        self.entry.forked = False
-        self.context.keep(self.entry)
-        self.sender.pump()
-
-    def _warn(self, code: str, detail: str, seq: int = 0) -> None:
-        self.context.tell(Warned(self.view.room, code, clean_line(detail), seq))
-
-    # --- keys ---
-
-    def take_grant(self, sender: Identity, grant: Grant) -> None:
-        """Judge a chain key, and open what waited for it. An unwanted one is dropped without an answer."""
-        waiting = {message.s: message.raw for message in self.reader.held.get(grant.statement.id, [])}
-        try:
-            outcomes = self.reader.accept(self.view.room, sender, grant)
-        except ChainRefused as refusal:
-            if refusal.reason == "fork" and grant.statement.inst not in self.entry.excused:
-                self.fork(grant.statement.encode(), self.view.history.s, grant.statement.inst)
-            return
-        if outcomes is None:
-            if grant.statement.id not in self.reader.chains:
-                self.context.keep(self._early_entry(sender, grant))
-                self._forget_dropped()
-            return
-        self._keep_chain(grant.statement.id)
-        for outcome in outcomes:
-            assert not isinstance(outcome, Held)
-            self._release(outcome, waiting[outcome.s])
-
-    def _early_entry(self, sender: Identity, grant: Grant) -> EarlyEntry:
-        return EarlyEntry(room=self.view.room, sender=sender, grant=grant.encode())
-
-    def _release(self, outcome: Opened | Unopened, raw: bytes) -> None:
-        """A message that was held is judged."""
-        entry = self.timeline.messages[message_id(raw)]
-        self.context.forget(HeldEntry(room=self.view.room, s=entry.s, n=0, raw=raw))
-        self._settle(entry, outcome, raw)
-        self.context.keep(entry)
-
-    def _keep_chain(self, chain: ChainId) -> None:
-        """Keep a chain as it stands, and those that it has just ended."""
-        for known in self.reader.touched(chain):
-            read = known.read
-            self.context.keep(ChainEntry(
-                room=self.view.room,
-                statement=known.statement.encode(),
-                id=known.statement.id,
-                index=read.index if read else 0,
-                secret=read.secret if read else None,
-                started=known.started,
-                pruned=known.pruned,
-            ))  # fmt: skip
-
-    def _forget_dropped(self) -> None:
-        """What the reader's bounds have dropped is not kept on disk either."""
-        for held in self.reader.dropped_messages:
-            self.context.forget(HeldEntry(room=self.view.room, s=held.s, n=held.n, raw=held.raw))
-        for grant in self.reader.dropped_grants:
-            self.context.forget(self._early_entry(grant.statement.sender, grant))
-        self.reader.dropped_messages.clear()
-        self.reader.dropped_grants.clear()
-
-    def ask_again(self) -> None:
-        """Ask once more for the keys that messages still wait for: an answer may have been lost."""
-        for chain, messages in self.reader.held.items():
-            entry = self.timeline.messages.get(message_id(messages[0].raw))
-            if entry is not None and entry.sender is not None:
-                self.sender.ask(chain, entry.sender)
-
-    def _post(self, entry: EventEntry) -> None:
-        shown = self.timeline.post(entry)
-        if shown is not None and not self.peers.ignored(shown.identity):
-            self.context.tell(shown)
 
     def presence(self, identity: Identity, *, online: bool) -> None:
         """The relay says that somebody came or went."""

@@ -123,7 +123,7 @@ class Session:
             self.arrival.publish_if_due()
             if self.context.lasting:
                 for room in self.rooms.values():
-                    room.ask_again()
+                    room.inbox.ask_again()
                     self._keep_up(room)
         self.context.desk.poll()
 

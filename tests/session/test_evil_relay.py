@@ -107,7 +107,7 @@ def test_two_messages_in_another_order_show_at_the_next(trio: Trio) -> None:
 def test_the_person_may_go_on_after_a_fork_and_is_not_asked_again(trio: Trio) -> None:
     swap_two(trio)
     say(trio.ada, trio.room, "next")
-    trio.ben.session.rooms[trio.room].excuse()
+    trio.ben.session.rooms[trio.room].inbox.excuse()
     say(trio.ada, trio.room, "and next")
     assert warnings(trio.ben) == ["fork", "undecryptable"]
     assert not trio.ben.session.rooms[trio.room].entry.forked
