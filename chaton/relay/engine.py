@@ -35,7 +35,7 @@ from chaton.relay.loading import reload
 from chaton.relay.peer import Peer
 from chaton.relay.store.base import Store, Write
 from chaton.wire.codec import encode
-from chaton.wire.frames import AnyClientFrame, Done, Goodbye, LoggedIn, Welcome
+from chaton.wire.frames import AnyClientFrame, Done, Goodbye, Limits, LoggedIn, Welcome
 
 MEND_INTERVAL_S = 1.0
 _log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class Engine:
     """Owns every open connection.
 
     Args:
+        limits: What Welcome tells of the relay's limits.
         clock: The time in ms.
         silence_s: How long a connection may be silent after its login.
         queue_bytes: How much may wait for a connection before it is fed from the store.
@@ -65,6 +66,7 @@ class Engine:
         self,
         hub: Hub,
         store: Store,
+        limits: Limits,
         *,
         clock: Callable[[], int],
         silence_s: float,
@@ -73,6 +75,7 @@ class Engine:
     ) -> None:
         self._hub = hub
         self._store = store
+        self.limits = limits
         self._clock = clock
         self._silence_s = silence_s
         self._loop = asyncio.get_running_loop()
@@ -105,7 +108,7 @@ class Engine:
         nonce = Nonce(secrets.token_bytes(Nonce.SIZE))
         session = Session(peer.session, peer.origin.address, peer.origin.local, nonce)
         self._connections[peer.session] = Connection(peer, session)
-        peer.write(encode(Welcome(nonce, now, __version__)))
+        peer.write(encode(Welcome(nonce, now, __version__, self.limits)))
         self._end_turn_soon()
 
     def received(self, peer: Peer, frame: AnyClientFrame) -> None:

@@ -22,7 +22,7 @@ from chaton.relay.peer import LINGER_S, Bounds
 from chaton.relay.store.base import Store
 from chaton.relay.store.memory import MemoryStore
 from chaton.relay.store.sqlite import SqliteStore
-from chaton.wire.frames import Goodbye
+from chaton.wire.frames import Goodbye, Limits
 
 _PAUSE_FACTOR = 2  # Of what may wait for a reader: answers to its own requests come on top of what it follows.
 _NS_PER_MS = 1_000_000
@@ -67,6 +67,7 @@ class Relay:
         self.engine = Engine(
             Hub(self.memory),
             self._store,
+            _told_limits(config),
             clock=clock,
             silence_s=self._timing.silence_ms / SECOND_MS,
             queue_bytes=queue_bytes,
@@ -95,7 +96,7 @@ class Relay:
         if fixed != (self.config.listen, self.config.data, self.config.memory, self.config.limits.queue_bytes_max):
             _log.warning("listen, data, memory and queue_bytes_max change only when the relay starts again")
         self._pair, self.config = pair, config
-        self._meter = config.limits.meter()
+        self._meter, self.engine.limits = config.limits.meter(), _told_limits(config)
         self.memory.meter, self.memory.policy = self._meter, _policy(config)
         self._listener.doorkeeper = self._doorkeeper()
 
@@ -117,6 +118,11 @@ class Relay:
 
     def _prune(self) -> None:
         self.engine.prune(self.config.retention_ms, self.config.retention_bytes)
+
+
+def _told_limits(config: Config) -> Limits:
+    messages = config.limits.identity.messages
+    return Limits(config.retention_ms, int(messages.per_second * 60), int(messages.burst))
 
 
 def _policy(config: Config) -> Policy:

@@ -164,12 +164,21 @@ class RelayFrame(Struct, array_like=True, forbid_unknown_fields=True, frozen=Tru
     """What a relay may say."""
 
 
+class Limits(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    """How long this relay keeps messages, and how many of one identity it takes a minute and at once."""
+
+    retention_ms: Uint
+    messages_per_minute: Uint
+    messages_at_once: Uint
+
+
 class Welcome(RelayFrame, tag=64, frozen=True):
-    """The first frame of a connection: the nonce ``sn``, the relay's clock in ms, its version."""
+    """The first frame of a connection: the nonce ``sn``, the relay's clock in ms, its version and its limits."""
 
     nonce: Key
     now: Uint
     version: Word
+    limits: Limits
 
 
 class RoomSummary(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):

@@ -58,7 +58,9 @@ class Relay:
         self.last += 1
         session = HubSession(self.last, "127.0.0.1", True, Nonce(system_entropy(32)))
         self.sessions[self.last], self.outgoing[self.last] = session, deque()
-        self.tell(self.last, frames.Welcome(session.nonce, self.clock.now, "test"))
+        self.tell(
+            self.last, frames.Welcome(session.nonce, self.clock.now, "test", frames.Limits(30 * DAY_MS, 600, 100))
+        )
         return self.last
 
     def disconnect(self, number: int) -> None:

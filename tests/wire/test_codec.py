@@ -36,7 +36,7 @@ OF_CLIENT = st.one_of(
     st.builds(frames.Ping, ref),
 )
 OF_RELAY = st.one_of(
-    st.builds(frames.Welcome, key, uint, word),
+    st.builds(frames.Welcome, key, uint, word, st.builds(frames.Limits, uint, uint, uint)),
     st.builds(frames.LoggedIn, st.lists(summary, max_size=3), st.lists(direct, max_size=3)),
     st.builds(frames.Refused, ref, word, detail, uint, records),
     st.builds(frames.Done, ref),
