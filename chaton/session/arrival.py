@@ -86,13 +86,13 @@ class Arrival:
 
     def _settle(self) -> Errand[None]:
         yield Until(lambda: self._logs_current() and (self.postbox.all_told or self.context.now >= self._parcels_by))
+        for peer, direct in self._directs:
+            self.open_direct(peer, direct)  # Before the parcels: those for a new one would find no room.
         self.postbox.open()
         yield from self._look_for_clone()
         self.publish_if_due()
         yield Until(lambda: not self._publishing)
         self.settled = True
-        for peer, direct in self._directs:
-            self.open_direct(peer, direct)
         for room in self.rooms.values():
             self.follow(room)
 

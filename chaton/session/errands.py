@@ -55,11 +55,17 @@ def submit(room: Room, act: acts.Act) -> Errand[Record]:
         Refused: The room's rules do not allow it, the relay refuses it, or all races were lost.
         InvalidLog: The records that came in between are no log.
     """
+    # One at a time: two of one client would take the head, and the turn, from each other.
+    while room.submitting or not room.log_current:
+        yield Until(lambda: room.log_current and not room.submitting)
+    room.submitting = True
     try:
         return (yield from _submit(room, act))
     except InvalidLog as error:
         room.stop(error)
         raise
+    finally:
+        room.submitting = False
 
 
 def _submit(room: Room, act: acts.Act) -> Errand[Record]:
@@ -118,6 +124,10 @@ def _take_turn(room: Room) -> Errand[None]:
         turn = yield frames.Turn(0, room.view.room)
     except Interrupted:
         return
+    except Refused as refusal:
+        if refusal.code != "turn-taken":
+            raise
+        return  # This connection has it already, from a request that was given up.
     if turn.n > room.view.state.n:
         yield from fetch_log(room)
 

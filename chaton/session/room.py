@@ -44,7 +44,7 @@ class Room:
         entry: What is remembered of it; ``view`` the fold and transcript.
         known_as: How other rooms name somebody.
         following: Whether its events are asked for; ``caught_up`` whether they are live.
-        log_current: Whether the fold has caught up since the last login.
+        log_current: Whether the fold has caught up since the last login; ``submitting`` whether a record is under way.
         lost_links: Invites that a removal deleted while they had uses left, by the number of its record.
     """
 
@@ -58,6 +58,7 @@ class Room:
     following: bool = False
     caught_up: bool = False
     log_current: bool = False
+    submitting: bool = False
     lost_links: dict[int, LiveInvite] = field(default_factory=dict)
     reader: Reader = field(init=False)
     sender: Sender = field(init=False)

@@ -1,11 +1,12 @@
 """From records and messages to sentences: names, topics, and who did what to whom."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from chaton.errors import ProtocolError
 from chaton.identity.ids import Identity, Instance
 from chaton.identity.secret import RoomInfoKey
+from chaton.limits import RECORDS_MAX
 from chaton.room.names import distinguish
 from chaton.room.records import (
     Admit,
@@ -92,18 +93,24 @@ class Teller:
 
     def names(self) -> dict[Identity, SafeText]:
         """The names of everybody in the room, each its own."""
-        if self._names_at != self.view.state.n:
-            both = (*self.view.state.members.values(), *self.view.state.pending.values())
-            claims = ((one.identity, clean_line(self.text(one.nick)), one.nick_n) for one in both)
-            self._names = {who: SafeText(name) for who, name in distinguish(claims).items()}
-            self._names_at = self.view.state.n
-        return self._names
+        both = (*self.view.state.members, *self.view.state.pending)
+        return {identity: self.called(identity) for identity in both}
 
     def called(self, identity: Identity) -> SafeText:
         """The name of somebody, who may be out by now."""
         if self.rik is None:
             return self.elsewhere(identity)
-        return self.names().get(identity) or self._last_name(identity)
+        if self._names_at != self.view.state.n:
+            self._names = {who: SafeText(name) for who, name in distinguish(self._claims()).items()}
+            self._names_at = self.view.state.n
+        return self._names.get(identity, SafeText(f"~{identity.short}"))
+
+    def _claims(self) -> Iterator[tuple[Identity, str, int]]:
+        """Who claims which nick since which record. Of two alike, those who are out come after all who are in."""
+        latest = {seat.identity: seat.standings[-1] for seat in self.view.register.seats.values()}
+        for identity, last in latest.items():
+            inside = identity in self.view.state.members or identity in self.view.state.pending
+            yield identity, clean_line(self.text(last.nick)), last.nick_n + (0 if inside else RECORDS_MAX)
 
     def people(self) -> tuple[Person, ...]:
         """Everybody in the room: by rank, then by name."""
@@ -186,11 +193,6 @@ class Teller:
 
     def _nick(self, info: bytes, identity: Identity) -> SafeText:
         return SafeText(clean_line(self.text(info)) or f"~{identity.short}")
-
-    def _last_name(self, identity: Identity) -> SafeText:
-        seats = [seat for seat in self.view.register.seats.values() if seat.identity == identity]
-        nick = self.text(seats[-1].standings[-1].nick) if seats else EMPTY
-        return SafeText(f"{clean_line(nick)}~{identity.short}")
 
     def _named(self, info: bytes) -> tuple[SafeText, SafeText]:
         name, _, topic = self.text(info).partition("\n")

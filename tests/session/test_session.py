@@ -66,6 +66,7 @@ def test_a_kick_turns_the_key_and_tells_everybody(world: World) -> None:
     assert "spam" in cyd.told(Ended)[0].detail
     assert "ada" in cyd.told(Ended)[0].detail
     assert ben.told(MemberChanged)[-1].action == "kicked"
+    assert ben.told(MemberChanged)[-1].nick == "cyd"
     say(ada, room, "two of us")
     assert ada.session.rooms[room].sender.chain is not old
     assert texts(ben) == ["all three", "two of us"]
