@@ -131,10 +131,7 @@ class _Tour:
         at = stored.find(_MAGIC + room)
         _check(at >= 0, "this is how it keeps Alice's message, and all it ever had of it:")
         self._show_envelope(stored[at:])
-        _say(
-            "       It does know keys, who sends when, rough sizes and addresses: that is not hidden from a relay.",
-            "dim",
-        )
+        _say("       It does know keys, who sends when, rough sizes and addresses: no relay is kept from those.", "dim")
 
     def _show_envelope(self, raw: bytes) -> None:
         """The fields of an envelope as the relay reads them, and the beginning of what it cannot."""
@@ -144,13 +141,10 @@ class _Tour:
         envelope = Envelope.decode(raw[: _LENGTH_AT + 4 + size + _SIGNATURE_BYTES])
         header = envelope.header
         _say(
-            f"       room {header.room.short}…, key chain {header.chain.short}…, its message number {header.index}",
+            f"       room {header.room.short}…, key chain {header.chain.short}…, message {header.index} of that chain",
             "dim",
         )
-        _say(
-            f"       seen by its sender: {header.n} records, {header.s} events, transcript {header.transcript.short}…",
-            "dim",
-        )
+        _say(f"       its sender had seen {header.n} records, {header.s} events and {header.transcript.short}…", "dim")
         _say(f"       {size} bytes of ciphertext, padded, the same for any short text:", "dim")
         for line in _hexdump(envelope.ciphertext[:_SHOWN_BYTES]):
             _say(f"         {line}", "dim")

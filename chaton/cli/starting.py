@@ -189,6 +189,7 @@ async def _relay(opened: "Backend", chosen: _Chosen, directory: Path) -> AsyncIt
         "--listen", listen, "--data", str(directory / "data"), "--cert", str(certs / "server.pem"),
         "--key", str(certs / "server.key"), *_owner(opened),
     ]  # fmt: skip
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with relay_process(options, directory / "relay.log") as relay:
         yield relay
 
