@@ -7,11 +7,10 @@ Exit codes: 0 done · 1 failed otherwise · 2 wrong usage · 3 refused · 4 rela
 import contextlib
 import importlib
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -19,6 +18,7 @@ import chaton
 from chaton.errors import ChatonError, ProfileError, Refused, SecurityStop, Unreachable, UsageError
 
 EXIT_INTERRUPTED: Final = 130
+_COMPLETION: Final = "_CHATON_COMPLETE"
 EXIT_CODES: Final[tuple[tuple[type[ChatonError], int], ...]] = (
     (UsageError, 2), (Refused, 3), (Unreachable, 4), (SecurityStop, 5), (ProfileError, 6),
 )  # fmt: skip
@@ -148,7 +148,12 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Carry out one command line and tell the exit code; every error is printed as a sentence."""
     try:
-        result: Any = cli.main(list(arguments), prog_name="chaton", standalone_mode=False)
+        _complete()
+        # Not cli.main, which has an opinion of its own on pipes that break.
+        with cli.make_context("chaton", list(arguments)) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except BrokenPipeError:
         # Whoever read our output has seen enough: that is no failure of ours.
         _forget_stdout()
@@ -160,7 +165,16 @@ def run(arguments: Sequence[str]) -> int:
         return _usage(error)
     except Exception as error:  # noqa: BLE001  # The last place that can turn a bug into a sentence.
         return _failed(error, debug="--debug" in arguments)
-    return result if isinstance(result, int) else 0
+    return 0
+
+
+def _complete() -> None:
+    """Answer the shell instead, where it asks how a line could go on (``chaton completion``)."""
+    instruction = os.environ.get(_COMPLETION)
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        raise click.exceptions.Exit(shell_complete(cli, {}, "chaton", _COMPLETION, instruction))
 
 
 def exit_code_of(error: ChatonError) -> int:
@@ -203,8 +217,3 @@ def _forget_stdout() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
-
-
-def end_on_sigterm() -> None:
-    """Treat SIGTERM like Ctrl-C in programs that have something to put in order before they end."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)

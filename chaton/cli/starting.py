@@ -177,7 +177,7 @@ async def _relay(opened: "Backend", chosen: _Chosen, directory: Path) -> AsyncIt
     from chaton.cli.child import relay_process
     from chaton.cli.output import tell
 
-    pin = _certificates(chosen)
+    pin = _prepared(chosen, directory)
     there = await _already_there(chosen, pin)
     if there is not None:
         tell(f"the relay is running already on {chosen.listen}")
@@ -189,9 +189,17 @@ async def _relay(opened: "Backend", chosen: _Chosen, directory: Path) -> AsyncIt
         "--listen", listen, "--data", str(directory / "data"), "--cert", str(certs / "server.pem"),
         "--key", str(certs / "server.key"), *_owner(opened),
     ]  # fmt: skip
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with relay_process(options, directory / "relay.log") as relay:
         yield relay
+
+
+def _prepared(chosen: _Chosen, directory: Path) -> str:
+    """The pin of the relay that is to run, its directory made and its certificates there."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as cause:
+        raise StoreError(f"{directory} cannot be made: {cause.strerror}") from cause
+    return _certificates(chosen)
 
 
 def _owner(opened: "Backend") -> list[str]:

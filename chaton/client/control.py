@@ -188,7 +188,8 @@ def _raised(failure: Failure) -> ChatonError:
         return Refused(failure.code, failure.sentence, retry_ms=failure.retry_ms, hint=failure.hint)
     if not (isinstance(kind, type) and issubclass(kind, ChatonError)):
         kind = ChatonError
-    error: ChatonError = kind(failure.sentence, hint=failure.hint)
+    error: ChatonError = kind(failure.sentence)
+    error.hint = failure.hint
     return error
 
 

@@ -86,7 +86,7 @@ async def dial(address: Address, *, timeout_ms: int = CONNECT_TIMEOUT_MS) -> Con
     except ssl.SSLError as cause:
         raise Unreachable(f"what answers at {address.netloc} is no Chaton relay: {cause.reason or cause}") from cause
     except (OSError, UnicodeError, ValueError) as cause:
-        why = getattr(cause, "strerror", None) or cause
+        why = getattr(cause, "strerror", None) or str(cause) or "the connection was closed at once"
         raise Unreachable(f"no relay answers at {address.netloc}: {why}") from cause
     try:
         _check(address, writer)

@@ -54,10 +54,13 @@ class Arrival:
     _publishing: bool = False
     _shown: bool = False
     _directs: list[tuple[Identity, RoomId]] = field(default_factory=list)
+    _settling: Errand[None] | None = None
 
     def disconnected(self) -> None:
-        """The connection is gone."""
+        """The connection is gone, and with it the way to live on it: the next one has its own."""
         self.settled = self._publishing = self._shown = False
+        if self._settling is not None:
+            self.context.desk.give_up(self._settling)
         self.postbox.disconnected()
 
     def welcome(self, frame: frames.Welcome) -> None:
@@ -82,7 +85,8 @@ class Arrival:
                 room.log_current = True
             elif room.entry.status in {"in", "joining"}:
                 self.run(room, self.catch_up(room))
-        self.context.desk.begin(self._settle(), self._settled)
+        self._settling = self._settle()
+        self.context.desk.begin(self._settling, self._settled)
 
     def _settle(self) -> Errand[None]:
         yield Until(lambda: self._logs_current() and (self.postbox.all_told or self.context.now >= self._parcels_by))
@@ -135,6 +139,8 @@ class Arrival:
 
     def follow(self, room: Room) -> None:
         """Ask for a room's events."""
+        if room.entry.status == "in" and room.member is None:
+            self.run(room, self.catch_up(room))  # Its fold has learned of the end before its events were asked for.
         if not room.live or room.following:
             return
         room.following = True
@@ -149,9 +155,10 @@ class Arrival:
             room.sender.pump()
         elif isinstance(error, Refused) and error.code == "bad-history":
             room.stop(InvalidLog("the relay no longer knows events of this room that it has shown before"))
-        elif isinstance(error, Refused):
+        else:
             room.following = False
-            self.run(room, self.catch_up(room))
+            if isinstance(error, Refused):
+                self.run(room, self.catch_up(room))
 
     def publish_if_due(self) -> None:
         """Publish the own bundle: a new one where one is due, else the current one, which the relay may have lost."""

@@ -40,7 +40,9 @@ class Inbox:
         entry.sender = Identity(event.sender)  # The relay's word, until the message is opened.
         self._settle(entry, outcome, event.body)
         if isinstance(outcome, Held):
-            self.sender.ask(outcome.chain, Identity(event.sender))
+            nick = self.teller.called(entry.sender)
+            self._warn("waiting", f"a message of {nick} cannot be shown before its key comes", entry.s)
+            self.sender.ask(outcome.chain, entry.sender)
         self._forget_dropped()
 
     def _settle(self, entry: EventEntry, outcome: Outcome, raw: bytes) -> None:

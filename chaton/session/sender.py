@@ -142,12 +142,7 @@ class Sender:
         self.asked[chain] = now
         need = Need(chain, own.bundle.counter, own.id).encode()
         delivery = Delivery(self.context, self.peers, self.view.room, KIND_NEED, need)
-        self.context.desk.begin(delivery.to([hint]), partial(self._asked, hint))
-
-    def _asked(self, hint: Identity, served: Any, error: ChatonError | None) -> None:
-        if error is None and served:
-            detail = f"a message waits for {self.shown_name(hint)}'s key, which was asked for"
-            self.context.tell(Warned(self.view.room, "waiting", clean_line(detail)))
+        self.context.desk.begin(delivery.to([hint]), lambda _served, _error: None)
 
     def owes_answer(self, asker: Identity, last: int | None) -> bool:
         """Whether somebody who asks is a present reader, and was not answered within the last minute."""

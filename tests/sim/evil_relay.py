@@ -1,0 +1,2 @@
+LIES = {}
+def possess(world): pass
