@@ -6,10 +6,9 @@ next line is read. At the end of input what is still on its way is waited for.
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, TypeVar
 
-from chaton.cli.main import exit_code_of
 from chaton.cli.typing_in import Line
 from chaton.client import slash
 from chaton.client.news import AnyNotice, ConnectionChanged, room_of
@@ -30,9 +29,9 @@ from chaton.client.requests import (
     Tail,
     Whois,
 )
-from chaton.errors import ChatonError, Unreachable, UsageError
+from chaton.errors import ChatonError, Fork, SecurityStop, Unreachable, UsageError
 from chaton.session.notices import Ended, Joined, MemberChanged, PresenceChanged, Said, Waiting, Warned
-from chaton.session.text import clean
+from chaton.session.text import SafeText, clean
 
 ON_THEIR_WAY_MAX: Final = 64  # More lines are not read before some of these are in the room.
 _QUIT_S: Final = 5  # How long /quit waits for them; what is later goes out at the next start.
@@ -115,6 +114,7 @@ class Chat:
     _asked: slash.Ask | None = None
     _unreached: bool = False
     _is_finishing: bool = False
+    _is_over: bool = False
 
     async def run(self, first: AnyRequest, lines: AsyncIterator[Line]) -> int:
         """Enter a room by a ``Join`` or ``Open`` and stay until the end; the exit code.
@@ -124,16 +124,17 @@ class Chat:
         """
         # From before the request on, so that nothing is missed between its answer and the first look.
         listening = asyncio.create_task(self._listen(self.backend.notices()))
+        tasks = {listening}
         try:
             await self._enter(first)
-            typing = asyncio.create_task(self._type(lines))
-            await asyncio.wait({listening, typing}, return_when=asyncio.FIRST_COMPLETED)
-            if listening.done():
-                typing.cancel()
-                return listening.result()
-            return typing.result()
+            typing = asyncio.create_task(self._type(lines, listening))
+            tasks.add(typing)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return listening.result() if listening.done() else typing.result()
         finally:
-            listening.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
             self._give_up()
 
     async def ask(self, request: AnyRequest, kind: type[_Reply]) -> _Reply:
@@ -174,10 +175,15 @@ class Chat:
             return None  # One has entered already, and comes back by itself.
         if isinstance(notice, Said) and not self._is_new(notice):
             return None
-        if isinstance(notice, MemberChanged):
-            self._nicks[str(notice.identity)] = notice.detail if notice.action == "nick" else notice.nick
-        self.face.notice(notice)
+        self.face.notice(self._renamed(notice) if isinstance(notice, MemberChanged) else notice)
         return None
+
+    def _renamed(self, notice: MemberChanged) -> MemberChanged:
+        """Keep up with nicks; one that changes is told under the one that people know."""
+        who = str(notice.identity)
+        is_nick = notice.action == "nick"
+        known, self._nicks[who] = self._nicks.get(who), notice.detail if is_nick else notice.nick
+        return notice if not is_nick else replace(notice, nick=SafeText(known or notice.nick))
 
     def _connection(self, notice: ConnectionChanged) -> int | None:
         if self.facts is not None and notice.address != self.facts.relay:
@@ -234,15 +240,19 @@ class Chat:
 
     # --- what is typed ---
 
-    async def _type(self, lines: AsyncIterator[Line]) -> int:
+    async def _type(self, lines: AsyncIterator[Line], listening: asyncio.Task[int]) -> int:
         async for line in lines:
             self._ref += 1
-            if await self._take(line, self._ref):
+            if await self._take(line, self._ref) or self._is_over:
                 await self._finish(_QUIT_S)
                 break
         else:
             await self._finish(None)
-        self.face.ended(self._room, "quit", "")
+        if self._is_over:
+            # That one has left, or closed the room, is told as every end is.
+            await asyncio.wait({listening}, timeout=_QUIT_S)
+        if not listening.done():
+            self.face.ended(self._room, "quit", "")
         return _EXIT_UNREACHABLE if self._unreached else 0
 
     async def _take(self, line: Line, ref: int) -> bool:
@@ -257,8 +267,8 @@ class Chat:
                 await self._do(typed.request, ref)
         except ChatonError as error:
             self.face.failed(error, self._room, ref)
-            if exit_code_of(error) == _EXIT_SECURITY:
-                raise
+            if isinstance(error, SecurityStop) and not isinstance(error, Fork):
+                raise  # A fork is looked at from inside, by /verify.
         return False
 
     def _parsed(self, line: Line) -> slash.Typed | None:
@@ -317,6 +327,7 @@ class Chat:
     async def _do(self, request: AnyRequest, ref: int) -> None:
         if not isinstance(request, Send):
             self.face.reply(request, await self.backend.perform(request))
+            self._is_over |= isinstance(request, Act) and request.what in {"leave", "close"}
             return
         while len(self._on_their_way) >= ON_THEIR_WAY_MAX:
             await asyncio.wait(self._on_their_way, return_when=asyncio.FIRST_COMPLETED)

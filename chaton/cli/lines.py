@@ -104,6 +104,11 @@ def facts_of(said: Said) -> LineFacts:
     )  # fmt: skip
 
 
+def count(number: int, what: str) -> str:
+    """``1 member``, ``2 members``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def size_text(size: int) -> str:
     """A number of bytes as people say it."""
     if size >= _MIB:
@@ -112,6 +117,8 @@ def size_text(size: int) -> str:
 
 
 def _member(notice: notices.MemberChanged) -> str:
+    if notice.action == "nick" and notice.nick == notice.detail:
+        return ""
     reason = f": {notice.reason}" if notice.reason else ""
     by = f"{notice.by} ({notice.by_identity.short})"
     sentence = _ACTIONS.get(notice.action, "{nick}: {action} by {by}").format(
@@ -125,7 +132,7 @@ def _joined(notice: notices.Joined) -> str:
         return f"* direct messages with {notice.peer}"
     topic = f", topic: {notice.topic}" if notice.topic else ""
     online = sum(one.online for one in notice.members)
-    people = f"{len(notice.members)} members, {online} online"
+    people = f"{count(len(notice.members), 'member')}, {online} online"
     return _whole(f"* you are in {notice.name} as {notice.nick}: {people}{topic}")
 
 
@@ -144,7 +151,7 @@ _OF_NOTICE: Final[dict[type, Callable[[Any], str]]] = {
     notices.Warned: lambda one: f"! warning: {one.detail} ({one.code})",
     notices.Rejected: lambda one: _whole(f"! not sent: {one.detail} ({one.code}): {one.text}"),
     notices.LinkWanted: lambda one: (
-        f"! {one.by} removed somebody whose link had {one.uses} uses left: /invite {one.uses} makes another"
+        f"! {one.by} removed somebody whose link had {count(one.uses, 'use')} left: /invite {one.uses} makes another"
     ),
     notices.Ended: lambda one: f"* {end_sentence(one.code, one.detail)}",
 }  # fmt: skip
@@ -184,7 +191,7 @@ def _rooms(reply: requests.RoomList, _narrator: Narrator) -> list[str]:
         status = {"in": "", "joining": "waits to be let in"}.get(one.status, one.why or one.status)
         name = one.name or f"direct: {one.peer}"
         about = ", ".join([*([status] if status else []), *marks])
-        rows.append((name, one.room[:8], f"{one.members} members", f"as {one.nick}", one.relay, about))
+        rows.append((name, one.room[:8], count(one.members, "member"), f"as {one.nick}", one.relay, about))
     return [line.rstrip() for line in _table(rows)]
 
 
@@ -232,7 +239,7 @@ def _invites(reply: requests.InviteList, _narrator: Narrator) -> list[str]:
     for one in reply.invites:
         flags = [word for word, is_so in {"guest": one.guest, "post-only": one.post_only}.items() if is_so]
         about = ", ".join([f"by {one.creator}", *flags])
-        rows.append((f"{one.n}", f"{one.uses_left} uses left", f"until {local_time(one.expires)}", about))
+        rows.append((f"{one.n}", f"{count(one.uses_left, 'use')} left", f"until {local_time(one.expires)}", about))
     return _table(rows)
 
 
@@ -241,7 +248,9 @@ def _signed(reply: requests.Signed, _narrator: Narrator) -> list[str]:
     if reply.link:
         lines += ["the link they came by had uses left and is deleted; this one takes its place:", reply.link]
     if reply.lost_uses:
-        lines.append(f"the link they came by had {reply.lost_uses} uses left and is deleted; the admins were told")
+        lines.append(
+            f"the link they came by had {count(reply.lost_uses, 'use')} left and is deleted; the admins were told"
+        )
     return lines
 
 
@@ -251,7 +260,7 @@ def _link(reply: requests.LinkText, _narrator: Narrator) -> list[str]:
 
 def _room(reply: requests.RoomFacts, _narrator: Narrator) -> list[str]:
     name = reply.name or f"direct messages with {reply.peer}"
-    return [f"{name}, as {reply.nick}, {reply.members} members", f"topic: {reply.topic or '(none)'}"]
+    return [f"{name}, as {reply.nick}, {count(reply.members, 'member')}", f"topic: {reply.topic or '(none)'}"]
 
 
 _OF_REPLY: Final[dict[type, Callable[[Any, Narrator], list[str]]]] = {

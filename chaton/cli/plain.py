@@ -5,7 +5,7 @@ The terminal edits the line being typed by itself. Every function of a room is a
 
 import sys
 
-from chaton.cli.lines import Narrator, end_sentence, member_lines, of_reply
+from chaton.cli.lines import Narrator, count, end_sentence, member_lines, of_reply
 from chaton.cli.output import paint, put, tell, tell_error
 from chaton.client import slash
 from chaton.client.news import AnyNotice, ConnectionChanged
@@ -46,7 +46,7 @@ class PlainFace:
             return
         online = [one.nick for one in members if one.online and one.identity != facts.identity]
         others = f"; online: {', '.join(online[:10])}{', …' if len(online) > 10 else ''}" if online else ""  # noqa: PLR2004
-        tell(f"* you are in {facts.name} as {facts.nick}, {facts.members} members{others}", "bold")
+        tell(f"* you are in {facts.name} as {facts.nick}, {count(facts.members, 'member')}{others}", "bold")
         if facts.topic:
             tell("* topic: " + facts.topic.replace("\n", "\n  | "))
         if facts.forked:

@@ -5,7 +5,7 @@ import contextlib
 import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from chaton.client import profile as profiles
 from chaton.client.chatroom import ChatRoom
@@ -21,7 +21,10 @@ from chaton.client.timing import Timing
 from chaton.errors import ChatonError, Malformed, UsageError
 from chaton.identity.ids import Identity, Pin, RoomId
 from chaton.room.link import Address, Link
+from chaton.session.errand import Interrupted
 from chaton.session.memory import RoomEntry
+
+_JOINS_MAX: Final = 5  # Connections that may break while one joins.
 
 
 class Client:
@@ -160,7 +163,14 @@ class Client:
         link = read_link(link) if isinstance(link, str) else link
         driver = self.driver(link.address)
         room = self._handle(driver, link.room)
-        await driver.run(driver.session.join(link, nick), admission=link.room)
+        for attempt in range(1, _JOINS_MAX + 1):
+            try:
+                await driver.run(driver.session.join(link, nick), admission=link.room)
+                break
+            except Interrupted:
+                # The session takes up what the relay may have accepted already: nobody joins twice.
+                if attempt == _JOINS_MAX:
+                    raise
         await room.in_step()
         return room
 
@@ -227,7 +237,8 @@ class Client:
 
 
 def _unsaid(driver: Driver) -> list[bool]:
-    return [bool(room.outbox) for room in driver.session.rooms.values() if room.may_send() or room.live]
+    live = (room for room in driver.session.rooms.values() if room.live and not room.entry.forked)
+    return [bool(room.outbox) for room in live]
 
 
 def open_or_create(directory: Path, passphrase: str | Callable[[], str] | None = None) -> Profile:

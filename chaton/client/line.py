@@ -163,7 +163,7 @@ class Line:
         self._connection = connection
         try:
             return await self._converse(connection)
-        except (Unreachable, ProtocolError, StoreError, ProfileError) as error:
+        except ChatonError as error:
             return self._why(error)
         finally:
             self._connection = None

@@ -78,6 +78,7 @@ async def _current(client: "Client", text: str) -> ChatRoom:
 async def _send(client: "Client", request: ask.Send) -> ask.SentFacts:
     room = client.room(request.room)
     if request.to:
+        await room.in_step()  # Whom it is for may have joined since this profile was last open.
         room = await room.direct(request.to)
     if request.re:
         await _in_step_for(room, request.re)

@@ -184,10 +184,8 @@ def _wrong(usage: str) -> UsageError:
 def _bounded(text: str, limit: int = TEXT_BYTES_MAX) -> str:
     size = len(text.encode(errors="replace"))
     if size > limit:
-        raise UsageError(
-            f"this message has {size:,} bytes, and {limit:,} is the most: it was not sent",
-            hint="send it in several parts",
-        )
+        sentence = f"this message has {size:,} bytes, and {limit:,} is the most: it was not sent"
+        raise UsageError(sentence, hint="send it in several parts")
     return text
 
 
@@ -375,9 +373,7 @@ COMMANDS: Final = (
     Command("/invites", "the invites that are live", _of_room(Invites)),
     Command("/uninvite N", "take the invite of record N back", _act_text("uninvite")),
     Command("/kick WHO [REASON]", "remove somebody; all keys are changed", _act_on("kick")),
-    Command(
-        "/ban WHO [REASON]", "remove somebody for good", _act_on("ban", "this bans {who} from the room, by identity")
-    ),
+    Command("/ban WHO [REASON]", "remove somebody for good", _act_on("ban", "this bans {who} by identity, for good")),
     Command("/unban WHO", "lift a ban", _act_on("unban")),
     Command("/mute WHO", "let somebody read but not speak", _act_on("mute")),
     Command("/unmute WHO", "let somebody speak again", _act_on("unmute")),
@@ -393,9 +389,7 @@ COMMANDS: Final = (
     Command("/rooms", "the rooms of this profile", lambda _rest, _place, _usage: Ask(Rooms()), ("list",)),
     Command("/open ROOM", "go to another room", _local("open")),
     Command("/join LINK [NICK]", "join another room, and go there", _local("join")),
-    Command(
-        "/leave", "leave the room for good", _act("leave", "you come back by a new invite only"), ("part",)
-    ),
+    Command("/leave", "leave the room for good", _act("leave", "you come back by a new invite only"), ("part",)),
     Command("/close", "end the room for everybody", _act("close", "this ends the room for everybody, for good")),
     Command("/clear", "clear the screen", _local("clear"), ("cls",)),
     Command("/quit", "end the program; you stay a member", _local("quit"), ("exit", "q")),
