@@ -6,7 +6,7 @@ next line is read. At the end of input what is still on its way is waited for.
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
 from chaton.cli.typing_in import Line
@@ -31,7 +31,7 @@ from chaton.client.requests import (
 )
 from chaton.errors import ChatonError, Fork, SecurityStop, Unreachable, UsageError
 from chaton.session.notices import Ended, Joined, MemberChanged, PresenceChanged, Said, Waiting, Warned
-from chaton.session.text import SafeText, clean
+from chaton.session.text import clean
 
 ON_THEIR_WAY_MAX: Final = 64  # More lines are not read before some of these are in the room.
 _QUIT_S: Final = 5  # How long /quit waits for them; what is later goes out at the next start.
@@ -175,15 +175,10 @@ class Chat:
             return None  # One has entered already, and comes back by itself.
         if isinstance(notice, Said) and not self._is_new(notice):
             return None
-        self.face.notice(self._renamed(notice) if isinstance(notice, MemberChanged) else notice)
+        if isinstance(notice, MemberChanged):
+            self._nicks[str(notice.identity)] = notice.detail if notice.action == "nick" else notice.nick
+        self.face.notice(notice)
         return None
-
-    def _renamed(self, notice: MemberChanged) -> MemberChanged:
-        """Keep up with nicks; one that changes is told under the one that people know."""
-        who = str(notice.identity)
-        is_nick = notice.action == "nick"
-        known, self._nicks[who] = self._nicks.get(who), notice.detail if is_nick else notice.nick
-        return notice if not is_nick else replace(notice, nick=SafeText(known or notice.nick))
 
     def _connection(self, notice: ConnectionChanged) -> int | None:
         if self.facts is not None and notice.address != self.facts.relay:

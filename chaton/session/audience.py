@@ -53,8 +53,11 @@ class Delivery:
     def to(self, recipients: Sequence[Identity]) -> Errand[set[Identity]]:
         """Post a parcel to each recipient; returns those for whom the relay keeps one now."""
         served: set[Identity] = set()
-        missing = [identity for identity in recipients if self._bundle(identity) is None]
-        yield from fetch_bundles(self.peers, missing)
+        asked: set[Identity] = set()
+        # Again for those whose message has named a newer bundle while we asked for others'.
+        while missing := [one for one in recipients if one not in asked and self._bundle(one) is None]:
+            asked.update(missing)
+            yield from fetch_bundles(self.peers, missing)
         left = list(recipients)
         for _ in range(_ROUNDS_MAX):
             bundles = [bundle for identity in left if (bundle := self._bundle(identity))]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chaton.errors import Refused
 from chaton.identity.ids import Head, Identity, RoomId, Transcript
 from chaton.identity.safety import direct_room
 from chaton.identity.secret import RoomInfoKey
@@ -75,8 +76,7 @@ class Entrance:
 
     def _join(self, link: Link, nick: str) -> Errand[None]:
         yield Until(lambda: self.arrival.settled)
-        yield peek_frame(self.context, link, self.address.pin, self.arrival.relay_nonce)
-        told: LogTold = yield frames.Log(0, link.room, -1)
+        told = yield from self._read_log(link)
         view = View.of_log(self.context.me, told.records, History.of_room(link.room), 0)
         room = self._room(self._entry(link.room, link.rik), view)
         check_invited(room, link)
@@ -89,6 +89,19 @@ class Entrance:
         self._admit(room, accepted, record)
         if room.member is not None:
             self.context.tell(room.joined())
+
+    def _read_log(self, link: Link) -> Errand[LogTold]:
+        """Read a log by a link, or as a member: a link of one use is used up by a JOIN whose answer was lost."""
+        refusal: Refused | None = None
+        try:
+            yield peek_frame(self.context, link, self.address.pin, self.arrival.relay_nonce)
+        except Refused as refused:
+            refusal = refused
+        try:
+            told: LogTold = yield frames.Log(0, link.room, -1)
+        except Refused as unread:
+            raise (refusal or unread) from unread
+        return told
 
     def _admit(self, room: Room, accepted: frames.Accepted, record: Record) -> None:
         """The own GENESIS or JOIN is event s: the transcript begins there, as the relay states it (§3)."""

@@ -96,7 +96,7 @@ class MemberChanged:
 
     Attributes:
         action: joined, pending, admitted, left, kicked, banned, unbanned, muted, unmuted, role, nick.
-        nick: The one it is about; ``by`` who signed it.
+        nick: The one it is about, under the old nick where that is what changed; ``by`` who signed it.
         detail: The new role or nick, where that is what changed.
         n: The number of the record.
         me: Whether it is about this client.

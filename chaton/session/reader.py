@@ -217,9 +217,9 @@ class Reader:
             raise MessageRefused("its sender holds another history of this room", reason="fork")
         lost = header.index - known.read.index
         plain, known_read = known.read.open(envelope)
-        pruned = 0 < lost <= self.pruned - known.pruned
+        lost_before, counted = self._retire(known, s)
+        pruned = 0 < lost + lost_before <= self.pruned - counted
         known.read, known.pruned = known_read, self.pruned
-        lost_before = self._retire(known, s)
         stale = statement.epoch != view.state.epochs[n]
         return Opened(s, seat.identity, seat.inst, plain, lost, pruned, lost_before, stale)
 
@@ -235,30 +235,35 @@ class Reader:
             raise MessageRefused("a message of somebody who was muted", reason="muted")
         return seat
 
-    def _retire(self, known: KnownChain, s: int) -> int:
-        """End the chains before this one at its first message; tell how many of their messages never came."""
+    def _retire(self, known: KnownChain, s: int) -> tuple[int, int]:
+        """End the chains before this one at its first message.
+
+        Returns:
+            How many of their messages never came, and how many bare ids the room had shown when the last one did.
+        """
         statement = known.statement
         who = (statement.sender, statement.inst)
         last_s, last_chain = self.last.get(who, (-1, None))
         first, known.started = not known.started, True
         if s < last_s:
-            return 0  # It was held, and a newer chain has spoken since: it retires nothing.
+            return 0, known.pruned  # It was held, and a newer chain has spoken since: it retires nothing.
         self.last[who] = (s, statement.id)
         if not first:
-            return 0
-        lost = self._end(statement.prev, who, statement.prev_count)
+            return 0, known.pruned
+        before = self._end(statement.prev, who)
         if last_chain is not None and last_chain != statement.id:
-            self._end(last_chain, who, 0)
-        return lost
+            self._end(last_chain, who)
+        if before is None:
+            return 0, known.pruned
+        return max(statement.prev_count - before.index, 0), min(self.chains[statement.prev].pruned, known.pruned)
 
-    def _end(self, chain: ChainId, who: tuple[Identity, Instance], count: int) -> int:
-        """Forget a chain's secret; tell how many of its ``count`` messages were missing. Only its maker ends it."""
+    def _end(self, chain: ChainId, who: tuple[Identity, Instance]) -> ReadChain | None:
+        """Forget a chain's secret, and give it to be looked at for the last time. Only its maker ends it."""
         known = self.chains.get(chain)
-        if known is None or known.read is None or (known.statement.sender, known.statement.inst) != who:
-            return 0
-        lost = count - known.read.index
-        known.read = None
-        return max(lost, 0)
+        if known is None or (known.statement.sender, known.statement.inst) != who:
+            return None
+        read, known.read = known.read, None
+        return read
 
     def _unopened(self, raw: bytes, s: int, refusal: ProtocolError) -> Unopened:
         known = self._chain_of(raw)

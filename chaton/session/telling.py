@@ -133,7 +133,8 @@ class Teller:
                 action = "pending" if self.view.state.approve else "joined"
                 return self._member(record, at, action, record.actor, name=self._nick(body.info, record.actor))
             case Nick():
-                return self._member(record, at, "nick", record.actor, detail=self._nick(body.info, record.actor))
+                nick = self._nick(body.info, record.actor)
+                return self._member(record, at, "nick", record.actor, name=self._nick_before(record), detail=nick)
             case Admit():
                 return self._member(record, at, "admitted", self._who(body.inst))
             case Leave():
@@ -190,6 +191,12 @@ class Teller:
     def _who(self, inst: Instance) -> Identity:
         """Whom a membership belongs or belonged to."""
         return self.view.register.seats[inst].identity
+
+    def _nick_before(self, record: Record) -> SafeText:
+        """How the signer of a NICK was called until then."""
+        inst = self.view.register.inst_of(record.actor, record.n - 1)
+        standing = self.view.register.seats[inst].at(record.n - 1) if inst else None
+        return self._nick(standing.nick if standing else b"", record.actor)
 
     def _nick(self, info: bytes, identity: Identity) -> SafeText:
         return SafeText(clean_line(self.text(info)) or f"~{identity.short}")

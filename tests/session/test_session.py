@@ -409,7 +409,8 @@ def test_a_nick_that_is_taken_or_looks_like_one_is_refused(world: World, nick: s
     assert refusal.value.code == "nick-taken"
     ben.ask(ben.session.join(link, "ben"))
     ben.ask(ben.session.act(room, acts.nick("benny")))
-    assert ada.told(MemberChanged)[-1].detail == "benny"
+    changed = ada.told(MemberChanged)[-1]
+    assert (changed.nick, changed.detail) == ("ben", "benny")
 
 
 @pytest.mark.parametrize("nick", ["", "  ", "a\x1bb", "a\u200bb", "a\u202eb", "x" * 33, "аda"])
@@ -421,10 +422,11 @@ def test_a_nick_that_cannot_be_one_is_refused(world: World, nick: str) -> None:
         ben.ask(ben.session.join(invite(ada, room), nick))
 
 
-def test_a_join_whose_answer_was_lost_is_taken_up_again(world: World) -> None:
+@pytest.mark.parametrize("uses", [1, 2])
+def test_a_join_whose_answer_was_lost_is_taken_up_again(world: World, uses: int) -> None:
     ada = world.person("ada")
     room = make_room(ada)
-    link = invite(ada, room, uses=2)
+    link = invite(ada, room, uses=uses)
     ben = world.person("ben")
     ben.session.begin(ben.session.join(link, "ben"))
     while ben.identity not in world.relay.hub.memory.rooms[room].state.members:
