@@ -9,6 +9,8 @@ from tests.client.conftest import QUICK
 
 async def hold(directory: str) -> None:
     async with Client(directory, timing=QUICK):
+        sys.stdout.write("open\n")
+        sys.stdout.flush()
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 

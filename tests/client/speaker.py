@@ -12,6 +12,8 @@ async def speak(directory: str) -> None:
         room = await client.open("garden")
         for number in range(100_000):
             room.say(f"line {number}", number)
+            sys.stdout.write(f"{number}\n")
+            sys.stdout.flush()
             await asyncio.sleep(0)
 
 

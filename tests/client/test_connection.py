@@ -14,10 +14,10 @@ import pytest
 from chaton.client.client import Client
 from chaton.client.news import ConnectionChanged
 from chaton.client.profile import Profile
-from chaton.errors import PinMismatch, Refused, StoreError, Unreachable
+from chaton.errors import ChatonError, PinMismatch, Refused, StoreError, Unreachable
 from chaton.room.link import Address
 from chaton.session.memory import OutboxEntry
-from chaton.session.notices import Sent, Warned
+from chaton.session.notices import Ended, Sent, Warned
 from tests.client.conftest import IMPATIENT, QUICK, heard, said
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +32,11 @@ async def garden(house, town, cable):
     ann, bob = await town.person("ann"), await town.person("bob")
     annes = await ann.create(house.address, "garden", nick="Ann")
     link = await annes.invite()
-    by_cable = type(link)(cable.address, link.room, link.n, link.head, link.seed, link.rik)
-    return annes, await bob.join(by_cable, nick="Bob")
+    return annes, await bob.join(through(cable, link), nick="Bob")
+
+
+def through(cable, link):
+    return type(link)(cable.address, link.room, link.n, link.head, link.seed, link.rik)
 
 
 def texts(room):
@@ -101,13 +104,12 @@ async def test_what_was_not_said_in_time_is_taken_back(house, town, cable):
     ann = await town.person("ann")
     annes = await ann.create(house.address, "garden", nick="Ann")
     link = await annes.invite()
-    by_cable = type(link)(cable.address, link.room, link.n, link.head, link.seed, link.rik)
     async with town.client("bob", timing=IMPATIENT) as bob:
-        bobs = await bob.join(by_cable, nick="Bob")
+        bobs = await bob.join(through(cable, link), nick="Bob")
         cable.dead = True
         cable.cut()
         await heard(bobs.notices(), state("offline"))
-        with pytest.raises(Unreachable, match="gave no answer within 0.3 s") as late:
+        with pytest.raises(Unreachable, match=r"gave no answer within 0\.3 s") as late:
             await bobs.send("too late")
         assert "do not send it again" not in late.value.hint
         cable.dead = False
@@ -232,9 +234,8 @@ async def test_killed_and_started_again(house, town, cable, lines):
     ann = await town.person("ann")
     annes = await ann.create(house.address, "garden", nick="Ann")
     link = await annes.invite()
-    by_cable = type(link)(cable.address, link.room, link.n, link.head, link.seed, link.rik)
     async with town.client("bob") as bob:
-        await bob.join(by_cable, nick="Bob")
+        await bob.join(through(cable, link), nick="Bob")
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.client.speaker", str(town.root / "bob"),
         cwd=ROOT, stdout=asyncio.subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -275,3 +276,50 @@ async def test_the_cable_cuts_where_it_is_told_to(house, cable):
         assert await reader.read() == b""
     writer.close()
     assert (cable.carried[0], cable.up_left) == (3, None)
+
+
+@pytest.mark.parametrize("before_end", [40, 60, 150, 250, 350, 450, 600, 900, 1_500, 3_000])
+@pytest.mark.parametrize("way", ["up", "down"])
+async def test_joining_through_a_line_that_breaks(house, town, cable, way, before_end):
+    """A link for one use is used once, wherever the line breaks, and the joiner is in."""
+    ann, bob, cleo = await town.person("ann"), await town.person("bob"), await town.person("cleo")
+    annes = await ann.create(house.address, "garden", nick="Ann")
+    cleos = await cleo.join(through(cable, await annes.invite()), nick="Cleo")
+    assert cleos.room.member is not None
+    carried = cable.carried[way == "down"]  # A joiner needs about so many bytes.
+    setattr(cable, f"{way}_left", max(700, carried - before_end))
+    bobs = await bob.join(through(cable, await annes.invite()), nick="Bob")
+    cable.up_left = cable.down_left = None
+    await bobs.send("I am in")
+    await annes.driver.until(lambda: texts(annes) == ["I am in"])
+    assert len(annes.room.view.state.members) == 3
+    assert cable.made == 3
+
+
+async def test_a_client_that_goes_online_hears_of_what_it_missed(house, town):
+    ann = await town.person("ann")
+    annes = await ann.create(house.address, "garden", nick="Ann")
+    async with town.client("bob") as bob:
+        await bob.join(await annes.invite(), nick="Bob")
+    await annes.send("while you slept")
+    await annes.kick("Bob", "asleep")
+    async with town.client("bob") as bob:
+        news = bob.notices()
+        bob.go_online()
+        await heard(news, lambda notice: isinstance(notice, Ended) and "asleep" in notice.detail)
+        assert bob.room("garden").room.entry.why == "kicked"
+        assert bob.room("garden").code() == annes.code()
+
+
+async def test_a_bug_of_ours_does_not_look_like_a_silent_relay(house, town, monkeypatch, caplog):
+    ann = await town.person("ann")
+    annes = await ann.create(house.address, "garden", nick="Ann")
+
+    def fail(_frame, _now):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(annes.driver.session, "receive", fail)
+    with pytest.raises(ChatonError, match="Chaton failed: ZeroDivisionError") as told:
+        await annes.send("x")
+    assert told.value.hint == "please report this"
+    assert "a bug" in caplog.text

@@ -107,6 +107,10 @@ async def test_only_what_is_wanted_is_told_and_nothing_after_the_end():
     news.put(RELAY, notice(6))
     told = []
     with pytest.raises(Unreachable, match="gone"):
-        async for each in news:
-            told.append(each.n)
+        await _collect(news, told)
     assert told == [0, 2]
+
+
+async def _collect(news, told):
+    async for each in news:
+        told.append(each.n)
