@@ -8,12 +8,16 @@ import ssl
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from chaton.cli.common import command, is_debug, json_option, parse_address, parse_pin, run
 from chaton.errors import Malformed, PinMismatch, Unreachable
+from chaton.limits import DAY_MS
+
+if TYPE_CHECKING:
+    from chaton.relay.config import Config
 
 HEALTH_TIMEOUT_S = 10
 _READ_BYTES = 65_536
@@ -25,6 +29,7 @@ _READ_BYTES = 65_536
   chaton serve                                        for this machine alone
   chaton serve --listen 0.0.0.0:5555 --owner ID       ID: what `chaton identity show` prints
   chaton serve --config /etc/chaton.toml              everything else is set there; SIGHUP reads it again
+  chaton serve --config /etc/chaton.toml --check-config      says what it would use, and starts nothing
 """,
 )
 @click.option("--listen", metavar="HOST:PORT", help="Where to listen. [default: 127.0.0.1:5555]")
@@ -33,8 +38,10 @@ _READ_BYTES = 65_536
 @click.option("--key", metavar="FILE", help="Its private key, PEM.")
 @click.option("--owner", "owners", metavar="ID", multiple=True, help="Who may create rooms. Can be repeated.")
 @click.option("--memory", is_flag=True, help="Keep nothing on disk.")
+@click.option("--metrics", metavar="HOST:PORT", help="Where this machine gets figures for Prometheus.")
 @click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="A TOML file; options win.")
-def serve(file: Path | None, memory: bool, owners: tuple[str, ...], **given: str | None) -> None:
+@click.option("--check-config", "only_check", is_flag=True, help="Check all of it, print it as a file, and end.")
+def serve(file: Path | None, only_check: bool, memory: bool, owners: tuple[str, ...], **given: str | None) -> None:
     """Run a relay until SIGTERM or Ctrl-C.
 
     Prints `listening on HOST:PORT pin PIN` once it accepts connections. Only the identities of --owner, and clients
@@ -45,8 +52,20 @@ def serve(file: Path | None, memory: bool, owners: tuple[str, ...], **given: str
 
     overrides: dict[str, Any] = {**given, "memory": memory or None, "owners": list(owners) or None}
     config = load(file, overrides)
+    if only_check:
+        _check(config)
+        return
     _log_to_stderr()
     run(serve_until_stopped(config, ready=_ready, reread=lambda: load(file, overrides)))
+
+
+def _check(config: "Config") -> None:
+    from chaton.cli.output import put, tell
+    from chaton.relay.checking import check
+
+    for line in check(config):
+        put(line)
+    tell("chaton serve can start with this")
 
 
 def _ready(host: str, port: int, pin: object) -> None:
@@ -108,7 +127,9 @@ def certs(hosts: tuple[str, ...], addresses: tuple[str, ...], days: int, out: Pa
 @click.option("--pin", metavar="PIN", help="The pin that it must show.")
 @json_option
 def health(address: str, pin: str | None, as_json: bool) -> None:
-    """Ask whether a relay is well: connect by TLS and wait for its greeting. Prints its version and pin.
+    """Ask whether a relay is well: connect by TLS and wait for its greeting.
+
+    Prints its version and pin, how far its clock is from ours, how long it keeps messages, and how many it takes.
 
     The pin that is printed is what this connection showed. Compare it with what the relay's operator tells you.
     """
@@ -124,10 +145,17 @@ def health(address: str, pin: str | None, as_json: bool) -> None:
         put_json({"v": 1, "event": "health", "relay": address, **facts, "version": version})
     else:
         put(f"{address} is well: version {version}, pin {shown}, clock {facts['clock_ms']:+} ms from ours")
+        put(_limits_line(facts["limits"]))
+
+
+def _limits_line(limits: dict[str, int]) -> str:
+    days = limits["retention_ms"] / DAY_MS
+    a_minute, at_once = limits["messages_per_minute"], limits["messages_at_once"]
+    return f"it keeps messages {days:g} days, and takes {a_minute} a minute of one identity, {at_once} at once"
 
 
 async def greet(host: str, port: int) -> dict[str, Any]:
-    """Connect and read the relay's Welcome: its version, pin, and how far its clock is from ours.
+    """Connect and read the relay's Welcome: its version, pin, limits, and how far its clock is from ours.
 
     Raises:
         Unreachable: Nothing answers there in time, or not as a relay does.
@@ -144,7 +172,8 @@ async def greet(host: str, port: int) -> dict[str, Any]:
     except OSError as cause:
         reason = os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror or "no such host"
         raise Unreachable(f"{netloc(host, port)} is not reachable: {reason.lower()}") from cause
-    return {"version": welcome.version, "pin": str(pin), "clock_ms": welcome.now - clock()}
+    limits = {name: getattr(welcome.limits, name) for name in welcome.limits.__struct_fields__}
+    return {"version": welcome.version, "pin": str(pin), "clock_ms": welcome.now - clock(), "limits": limits}
 
 
 async def _welcomed(host: str, port: int) -> tuple[Any, Any]:

@@ -20,7 +20,7 @@ class Fixed(bytes):
         """Check the length and keep the bytes."""
         if len(raw) != cls.SIZE:
             raise Malformed(f"{cls.__name__} has {len(raw)} bytes instead of {cls.SIZE}")
-        return super().__new__(cls, raw)
+        return bytes.__new__(cls, raw)  # A third faster than by super(), and a relay makes several for each message.
 
     @classmethod
     def from_hex(cls, text: str) -> Self:

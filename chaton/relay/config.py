@@ -9,6 +9,7 @@
     owners = ["<64 hex digits>"]        # who may create rooms, besides clients on the loopback address
     retention_days = 30
     retention_bytes = 1_073_741_824
+    metrics = "127.0.0.1:9555"          # or "[::1]:9555"
 
     [limits]
     connections_max = 12_000
@@ -111,6 +112,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         memory: Keep everything in memory and nothing on disk.
         retention_days: How long message bodies are kept.
         retention_bytes: How many bytes of them are kept, over all rooms; the oldest go first.
+        metrics: HOST:PORT of this machine alone where figures are told for Prometheus; None: nowhere.
     """
 
     listen: str = DEFAULT_LISTEN
@@ -121,12 +123,18 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     memory: bool = False
     retention_days: Annotated[int, Meta(ge=1, le=36_500)] = 30
     retention_bytes: Annotated[int, Meta(ge=_MIB, le=2**50)] = 1_024 * _MIB
+    metrics: str | None = None
     limits: Limits = Limits()
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port to listen on."""
         return parse_listen(self.listen)
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Host and port of the metrics, None where there are none."""
+        return _parse_loopback(self.metrics) if self.metrics is not None else None
 
     @property
     def retention_ms(self) -> int:
@@ -154,12 +162,14 @@ def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Confi
     except msgspec.ValidationError as cause:
         raise _not_allowed(str(cause)) from cause
     parse_listen(config.listen)
+    if config.metrics is not None:
+        _parse_loopback(config.metrics)
     if (config.cert is None) != (config.key is None):
         raise UsageError("cert and key belong together, and only one of them is given", hint="give both, or neither")
     return config
 
 
-def parse_listen(text: str) -> tuple[str, int]:
+def parse_listen(text: str, key: str = "listen") -> tuple[str, int]:
     """Host and port of ``HOST:PORT``, such as ``127.0.0.1:5555``, ``relay.example:5555`` or ``[::1]:5555``.
 
     Port 0 leaves the choice of a free port to the system.
@@ -174,10 +184,25 @@ def parse_listen(text: str) -> tuple[str, int]:
     port_is_well = port.isascii() and port.isdigit() and int(port[:6]) <= _PORT_MAX
     if not (colon and host_is_well and port_is_well):
         raise UsageError(
-            f"listen: {text[:80]!a} is not HOST:PORT",
+            f"{key}: {text[:80]!a} is not HOST:PORT",
             hint=f"write it like 127.0.0.1:5555 or [::1]:5555, with a port of 0 to {_PORT_MAX}",
         )
     return name, int(port)
+
+
+def _parse_loopback(text: str) -> tuple[str, int]:
+    """Host and port of ``metrics``: an address, as a name may mean another one tomorrow."""
+    host, port = parse_listen(text, "metrics")
+    try:
+        is_of_this_machine = ip_address(host).is_loopback
+    except ValueError:
+        is_of_this_machine = False
+    if not is_of_this_machine:
+        raise UsageError(
+            f"metrics: {host!a} is not an address of this machine alone",
+            hint="write 127.0.0.1:9555 or [::1]:9555, and let a proxy with a password carry it further",
+        )
+    return host, port
 
 
 def _is_ipv6(text: str) -> bool:

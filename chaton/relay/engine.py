@@ -190,6 +190,7 @@ class Engine:
         for subscriber in pumps:
             if not subscriber.peer.gone:
                 self._delivery.pump(subscriber)
+                subscriber.peer.flush()  # It may be much, and they may be many.
         self._flush()
         self._set_tick()
 
@@ -206,7 +207,7 @@ class Engine:
         self._flush()
 
     def _flush(self) -> None:
-        self._delivery.flush()
+        self._delivery.flush(list(self.dirty))
         while self.dirty:
             dirty = self.dirty[:]
             self.dirty.clear()

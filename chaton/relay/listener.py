@@ -12,6 +12,7 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import count
 from typing import Any, Final, Protocol
@@ -111,6 +112,11 @@ class Listener:
 
     def __len__(self) -> int:
         return len(self._peers)
+
+    @property
+    def queued(self) -> int:
+        """How many bytes wait to be sent, over all connections."""
+        return sum(peer.queued for peer in self._peers)
 
     def start(self) -> None:
         """Begin to accept."""
@@ -216,6 +222,7 @@ class Listener:
         self._sweeping = self._loop.call_later(self._timing.sweep_ms / SECOND_MS, self._sweep)
 
 
+@lru_cache(maxsize=1_024)
 def origin_of(host: str) -> Origin:
     """What a connection is counted by: its address, or the subnet that IPv6 gives to one subscriber."""
     address = ip_address(host.partition("%")[0])

@@ -1,14 +1,18 @@
 """A relay from its start to its end: what it opens, what wakes it, how it stops."""
 
 import asyncio
+import gc
 import logging
+import resource
 import signal
 import ssl
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
-from chaton.errors import ChatonError
+from chaton.errors import ChatonError, UsageError
 from chaton.identity.ids import Pin
 from chaton.limits import HOUR_MS, MINUTE_MS, SECOND_MS
 from chaton.relay import tls
@@ -24,8 +28,14 @@ from chaton.relay.store.memory import MemoryStore
 from chaton.relay.store.sqlite import SqliteStore
 from chaton.wire.frames import Goodbye, Limits
 
+if TYPE_CHECKING:
+    from chaton.relay.metrics import Metrics
+
 _PAUSE_FACTOR = 2  # Of what may wait for a reader: answers to its own requests come on top of what it follows.
 _NS_PER_MS = 1_000_000
+_SWITCH_INTERVAL_S = 0.000_5
+_COLLECT_AFTER = 20_000  # objects
+_OTHER_FILES = 64  # The store, the listening socket, the loop, and what a library opens for a moment.
 _log = logging.getLogger(__name__)
 
 
@@ -40,6 +50,7 @@ class Relay:
     Attributes:
         pin: Of its key.
         engine: What is at work.
+        metrics: Its figures, None where nobody is to have them.
     """
 
     def __init__(self, config: Config, store: Store, timing: Timing) -> None:
@@ -52,6 +63,7 @@ class Relay:
         self._meter = config.limits.meter()
         self.memory = Memory(self.pin, _policy(config), self._meter, clock())
         load(self.memory, store)
+        self.metrics = self._measured() if config.metrics is not None else None
         self._timers: list[asyncio.Task[None]] = []
 
     @property
@@ -64,9 +76,10 @@ class Relay:
         config = self.config
         sock = listen(*config.address, self._context)
         queue_bytes = config.limits.queue_bytes_max
+        metrics = self.metrics
         self.engine = Engine(
-            Hub(self.memory),
-            self._store,
+            Hub(self.memory) if metrics is None else metrics.hub,
+            self._store if metrics is None else metrics.store,
             _told_limits(config),
             clock=clock,
             silence_s=self._timing.silence_ms / SECOND_MS,
@@ -76,6 +89,8 @@ class Relay:
         bounds = Bounds(config.limits.frame_before_login_bytes, queue_bytes * _PAUSE_FACTOR, self.engine.dirty)
         self._listener = Listener(sock, self.engine, bounds, self._doorkeeper(), self._timing)
         self._listener.start()
+        if metrics is not None:
+            metrics.watch(self._listener)
         self._timers = [
             asyncio.create_task(_every(MINUTE_MS, self.engine.expire)),
             asyncio.create_task(_every(HOUR_MS, self._prune)),
@@ -92,9 +107,8 @@ class Relay:
             raise tls.another_key(pair)
         tls.make_context(pair)  # Tried out first: a context that failed halfway is of no use.
         tls.load_pair(self._context, pair)
-        fixed = (config.listen, config.data, config.memory, config.limits.queue_bytes_max)
-        if fixed != (self.config.listen, self.config.data, self.config.memory, self.config.limits.queue_bytes_max):
-            _log.warning("listen, data, memory and queue_bytes_max change only when the relay starts again")
+        if _fixed(config) != _fixed(self.config):
+            _log.warning("listen, data, memory, metrics and queue_bytes_max change only when the relay starts again")
         self._pair, self.config = pair, config
         self._meter, self.engine.limits = config.limits.meter(), _told_limits(config)
         self.memory.meter, self.memory.policy = self._meter, _policy(config)
@@ -104,6 +118,8 @@ class Relay:
         """Finish all commits, say goodbye, end."""
         for timer in self._timers:
             timer.cancel()
+        if self.metrics is not None:
+            self.metrics.close()
         self._listener.stop()
         await self.engine.close(Goodbye("shutdown", "the relay stops: connect again in a while", SECOND_MS))
         await self._listener.close(LINGER_S)
@@ -116,8 +132,26 @@ class Relay:
             lambda address: gauge.connect(address, clock()),
         )
 
+    def _measured(self) -> "Metrics":
+        return metrics_class()(self.memory, self._store, lambda: self.config.limits.connections_max)
+
     def _prune(self) -> None:
         self.engine.prune(self.config.retention_ms, self.config.retention_bytes)
+
+
+def metrics_class() -> "type[Metrics]":
+    """What makes ``--metrics``; raises ``UsageError`` where its library is not installed."""
+    try:
+        from chaton.relay.metrics import Metrics  # noqa: PLC0415  # Its library is an extra.
+    except ModuleNotFoundError as cause:
+        hint = "install it: pip install 'chaton[metrics]'"
+        raise UsageError("metrics need the library prometheus-client, which is not installed", hint=hint) from cause
+    return Metrics
+
+
+def _fixed(config: Config) -> tuple[object, ...]:
+    """What a running relay cannot change."""
+    return config.listen, config.data, config.memory, config.metrics, config.limits.queue_bytes_max
 
 
 def _told_limits(config: Config) -> Limits:
@@ -161,19 +195,52 @@ async def serve(
         timing: Other deadlines than the protocol's, for tests.
 
     Raises:
-        UsageError: It cannot listen there, or the certificate or its key cannot be used.
+        UsageError: It cannot listen there, or the certificate or its key cannot be used, or there are no metrics here.
         StoreError: The data directory cannot be used.
     """
+    _allow_files(config.limits.connections_max)
     with open_store(config) as store:
         relay = Relay(config, store, timing or Timing())
         relay.start()
         stop = asyncio.Event()
         try:
-            with _signals(relay, stop, reread):
+            if relay.metrics is not None and config.metrics_address is not None:
+                await relay.metrics.open(*config.metrics_address)
+            with _signals(relay, stop, reread), _tuned():
                 ready(*relay.address, relay.pin)
                 await stop.wait()
         finally:
             await relay.close()
+
+
+def _allow_files(connections: int) -> None:
+    """Let the process have a file open for each connection, as far as the system's hard limit goes."""
+    wanted = connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        with suppress(ValueError, OSError):  # macOS has a limit of its own that it does not tell here.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        _log.warning("only %d files may be open: too few for %d connections (see ulimit -Hn)", allowed, connections)
+
+
+@contextmanager
+def _tuned() -> Iterator[None]:
+    """Set the interpreter up for what a relay does, for as long as it does it."""
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    # The committer's thread waits this long to have the interpreter back from a busy loop, several times a commit.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    # What was loaded stays, and what comes and goes holds no cycles: both are looked through in vain. What is left
+    # for the collector is what exceptions tie together.
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+        sys.setswitchinterval(interval)
 
 
 @contextmanager

@@ -27,6 +27,14 @@ class KeyPair(NamedTuple):
     key: Path
 
 
+def own_pair(config: Config) -> KeyPair:
+    """The files that are configured, else where the relay has its own."""
+    if config.cert is not None and config.key is not None:
+        return KeyPair(config.cert, config.key)
+    directory = config.data / "certs"
+    return KeyPair(directory / certs.SERVER_CERTIFICATE, directory / certs.SERVER_KEY)
+
+
 def key_pair(config: Config) -> KeyPair:
     """The files that are configured, else the relay's own in its data directory, made there the first time.
 
@@ -34,17 +42,14 @@ def key_pair(config: Config) -> KeyPair:
         UsageError: The listening address is no name for a certificate.
         StoreError: They cannot be made.
     """
-    if config.cert is not None and config.key is not None:
-        return KeyPair(config.cert, config.key)
-    directory = config.data / "certs"
-    pair = KeyPair(directory / certs.SERVER_CERTIFICATE, directory / certs.SERVER_KEY)
-    if not pair.certificate.exists() or not pair.key.exists():
+    pair = own_pair(config)
+    if config.cert is None and not (pair.certificate.exists() and pair.key.exists()):
         hosts, addresses = list(certs.DEFAULT_HOSTS), list(certs.DEFAULT_ADDRESSES)
         host = config.address[0]
         known = hosts if not _is_address(host) else addresses
         if host not in known:
             known.append(host)
-        certs.generate(directory, hosts, addresses, certs.DEFAULT_DAYS, now=datetime.now(UTC), force=False)
+        certs.generate(pair.key.parent, hosts, addresses, certs.DEFAULT_DAYS, now=datetime.now(UTC), force=False)
         _log.info("made a certificate in the data directory")
     return pair
 

@@ -123,8 +123,8 @@ class Arrival:
             except Refused as refusal:
                 if not refusal.retry_ms:
                     raise
-                again = self.context.now + refusal.retry_ms
-            yield Until(lambda: self.context.now >= again)  # noqa: B023 - asked before the loop goes on
+                since, wait_ms = self.context.now, refusal.retry_ms
+            yield Until(lambda: not self.context.recent(since, wait_ms))  # noqa: B023 - asked before the loop goes on
 
     def run(self, room: Room, errand: Errand[None]) -> None:
         """Run an errand that a room needs; if the log turns out impossible, the room stops."""

@@ -37,6 +37,10 @@ class Context:
         """One's own identity."""
         return Identity(self.seed.public)
 
+    def recent(self, since: int | None, ms: int) -> bool:
+        """Whether less than ``ms`` have passed since then; if the clock was set back meanwhile, nobody knows: no."""
+        return since is not None and 0 <= self.now - since < ms
+
     def transmit(self, frame: AnyClientFrame) -> None:
         """Send a frame."""
         self.effects.append(Transmit(frame))

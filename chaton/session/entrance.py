@@ -9,7 +9,7 @@ from chaton.identity.safety import direct_room
 from chaton.identity.secret import RoomInfoKey
 from chaton.room.link import Address, Link
 from chaton.room.names import prepare_nick
-from chaton.room.records import Join, Record, sign_record
+from chaton.room.records import Genesis, Join, Record, sign_record
 from chaton.room.transcript import History
 from chaton.session import acts
 from chaton.session.arrival import Arrival
@@ -76,22 +76,32 @@ class Entrance:
 
     def _join(self, link: Link, nick: str) -> Errand[None]:
         yield Until(lambda: self.arrival.settled)
-        told = yield from self._read_log(link)
+        told, refusal = yield from self._read_log(link)
         view = View.of_log(self.context.me, told.records, History.of_room(link.room), 0)
         room = self._room(self._entry(link.room, link.rik), view)
+        if refusal is not None and room.member is None and not room.pending:
+            raise refusal  # One who was put out reads the log up to there, which says nothing of this link.
         check_invited(room, link)
         if room.member is not None or room.pending:
             room.entry.join = own_join(room).raw  # The answer to it was lost: the relay gives the same one again.
         yield from self.arrival.publish()
-        accepted = yield from offer_join(room, link, nick)
-        record = Record.decode(room.entry.join)
+        record = Record.decode(room.entry.join) if room.entry.join else None
+        if record is not None and isinstance(record.body, Genesis):
+            accepted = frames.Accepted(0, 0, link.room)  # An own room: its beginning needs nobody's word.
+        else:
+            accepted = yield from offer_join(room, link, nick)
+            record = Record.decode(room.entry.join)
         room.fold([record.raw])
         self._admit(room, accepted, record)
         if room.member is not None:
             self.context.tell(room.joined())
 
-    def _read_log(self, link: Link) -> Errand[LogTold]:
-        """Read a log by a link, or as a member: a link of one use is used up by a JOIN whose answer was lost."""
+    def _read_log(self, link: Link) -> Errand[tuple[LogTold, Refused | None]]:
+        """Read a log by a link, or as a member: a link of one use is used up by a JOIN whose answer was lost.
+
+        Returns:
+            The log, and why the link does not open it, if it does not.
+        """
         refusal: Refused | None = None
         try:
             yield peek_frame(self.context, link, self.address.pin, self.arrival.relay_nonce)
@@ -101,7 +111,7 @@ class Entrance:
             told: LogTold = yield frames.Log(0, link.room, -1)
         except Refused as unread:
             raise (refusal or unread) from unread
-        return told
+        return told, refusal
 
     def _admit(self, room: Room, accepted: frames.Accepted, record: Record) -> None:
         """The own GENESIS or JOIN is event s: the transcript begins there, as the relay states it (§3)."""
@@ -127,7 +137,7 @@ class Entrance:
 
 
 def own_join(room: Room) -> Record:
-    """The JOIN that made one's present membership."""
+    """The JOIN that made one's present membership, or the GENESIS of an own room."""
     me = room.context.me
-    joins = (one for one in room.view.records if isinstance(one.body, Join) and one.actor == me)
+    joins = (one for one in room.view.records if isinstance(one.body, Genesis | Join) and one.actor == me)
     return list(joins)[-1]

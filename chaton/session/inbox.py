@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from chaton.errors import ChainRefused
-from chaton.identity.ids import ChainId, Identity, Instance
+from chaton.identity.ids import ChainId, Identity, Instance, MessageId
 from chaton.room.envelope import HEADER_BYTES, message_id
 from chaton.session.content import Plaintext
 from chaton.session.context import Context
@@ -35,7 +35,11 @@ class Inbox:
 
     def take_message(self, entry: EventEntry, event: frames.Event) -> None:
         """Open the room's last event, a message of somebody else, or hold it until its key comes."""
-        outcome = self.reader.receive(event.body)
+        known = self.timeline.messages.get(MessageId(entry.id))
+        if known is not None and known.s == entry.s:
+            self.context.keep(known)  # It was read before this room was joined anew.
+            return
+        outcome = self.reader.receive(event.body) if known is None else Unopened(entry.s, "index")
         entry.chain = ChainId(event.body[35:67]) if len(event.body) >= HEADER_BYTES else None
         entry.sender = Identity(event.sender)  # The relay's word, until the message is opened.
         self._settle(entry, outcome, event.body)

@@ -30,6 +30,12 @@ class Keyring:
         """The newest one."""
         return max(self._opened.values(), key=lambda own: own.bundle.counter, default=None)
 
+    @property
+    def shown(self) -> OwnBundle | None:
+        """The newest one that the relay has taken, so that others can seal to it."""
+        taken = (own for own in self._opened.values() if self._entries[own.id].shown)
+        return max(taken, key=lambda own: own.bundle.counter, default=None)
+
     def find(self, bundle: BundleId) -> OwnBundle | None:
         """The one of this id, while its keys are kept."""
         return self._opened.get(bundle)
@@ -37,12 +43,14 @@ class Keyring:
     def due(self) -> bool:
         """Whether a new one must be published: hourly, and by a one-shot command only when none is valid."""
         current, now = self.current, self._context.now
-        if current is None or now >= current.bundle.expires:
+        if current is None or now >= current.bundle.expires or self._ahead(current):
             return True
         return self._context.lasting and now - current.bundle.counter >= BUNDLE_ROTATE_MS
 
     def renew(self, *, guest: bool) -> OwnBundle:
-        """Make the next one."""
+        """Make the next one. What was made while the clock was ahead was refused by the relay, and no longer counts."""
+        for ahead in [own.id for own in self._opened.values() if self._ahead(own)]:
+            self._erase(ahead)
         context, current = self._context, self.current
         counter = max(current.bundle.counter + 1 if current else 0, context.now)
         life = BUNDLE_LIFE_GUEST_MS if guest else BUNDLE_LIFE_MS
@@ -55,7 +63,10 @@ class Keyring:
     def published(self, bundle: BundleId) -> None:
         """The relay gives this one out now: the keys of those before stay 10 min, for parcels under way."""
         for entry in self._entries.values():
-            if not entry.replaced and entry.id != bundle:
+            if entry.id == bundle and not entry.shown:
+                entry.shown = True
+                self._context.keep(entry)
+            elif entry.id != bundle and not entry.replaced:
                 entry.replaced = self._context.now
                 self._context.keep(entry)
 
@@ -63,8 +74,14 @@ class Keyring:
         """Erase private keys 10 min after they were replaced, by the own clock, whatever the relay says."""
         for entry in list(self._entries.values()):
             if entry.replaced and self._context.now - entry.replaced >= BUNDLE_KEY_GRACE_MS:
-                del self._entries[entry.id], self._opened[entry.id]
-                self._context.forget(entry)
+                self._erase(entry.id)
+
+    def _ahead(self, own: OwnBundle) -> bool:
+        return not self._entries[own.id].shown and own.bundle.counter > self._context.now + BUNDLE_AHEAD_MS
+
+    def _erase(self, bundle: BundleId) -> None:
+        del self._opened[bundle]
+        self._context.forget(self._entries.pop(bundle))
 
     def made(self, raw: bytes) -> bool:
         """Whether a bundle under one's own identity is one's own work; otherwise somebody has a copy of the key."""

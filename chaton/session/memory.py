@@ -162,7 +162,12 @@ class EarlyEntry(Entry):
 
 
 class OwnBundleEntry(Entry):
-    """A bundle of one's own with its private keys. ``replaced`` is when a newer one was published, 0 for never."""
+    """A bundle of one's own with its private keys.
+
+    Attributes:
+        replaced: When a newer one was published, 0 for never.
+        shown: Whether the relay has taken it.
+    """
 
     KIND: ClassVar[str] = "own-bundle"
     raw: bytes
@@ -170,6 +175,7 @@ class OwnBundleEntry(Entry):
     box: BoxKey
     mlkem: MlkemSeed
     replaced: int = 0
+    shown: bool = False
 
     def place(self) -> bytes:
         """The bundle."""

@@ -199,6 +199,7 @@ class Room:
         self.context.keep(self.entry)
         self.context.tell(Warned(self.view.room, "invalid-log", clean_line(str(error))))
         self.context.tell(Ended(self.view.room, "security", clean_line(str(error))))
+        self.sender.abandon("security", "nothing of this room is believed any more")
 
     # --- events ---
 

@@ -45,7 +45,7 @@ class Sender:
         answered: Who asked for it and was answered, and when.
         asked: Chains whose key was asked for, and when.
         under_way: Numbers of outbox entries that the relay has not answered yet; ``accepted`` those it has.
-        paused_until: When to try again after the relay asked to wait; ``paused_epoch``: or as soon as the room has
+        paused_at: When the relay asked to wait for ``paused_ms``; ``paused_epoch``: or as soon as the room has
             left this epoch, which the relay knows to be over before its event is here.
         is_open: Whether messages may go out now: connected, caught up, not forked, not closed.
         shown_name: How an identity is named to a person.
@@ -66,7 +66,8 @@ class Sender:
     asked: dict[ChainId, int] = field(default_factory=dict)
     under_way: set[int] = field(default_factory=set)
     accepted: dict[int, int] = field(default_factory=dict)
-    paused_until: int = 0
+    paused_at: int = 0
+    paused_ms: int = 0
     paused_epoch: int = -1
     serving: bool = False
 
@@ -124,30 +125,27 @@ class Sender:
 
     def need(self, asker: Identity, need: Need) -> None:
         """Answer a member who lacks a chain with the present state of the live one, at most once a minute (§5)."""
-        now = self.context.now
-        last = self.answered.get(asker)
-        if not self.owes_answer(asker, last) or self._live() is None:
+        if not self.owes_answer(asker, self.answered.get(asker)) or self._live() is None:
             return
-        self.answered[asker] = now
+        self.answered[asker] = self.context.now
         self.served.discard(asker)
         self._serve([asker], at_least=need.counter)
 
     def ask(self, chain: ChainId, hint: Identity) -> None:
         """Ask whoever the relay says sent a message for the key of its chain, once a minute (§5)."""
-        own, now, members = self.keyring.current, self.context.now, self.view.state.members
-        recently = now - self.asked.get(chain, -NEED_INTERVAL_MS) < NEED_INTERVAL_MS
+        own, members = self.keyring.shown, self.view.state.members
+        recently = self.context.recent(self.asked.get(chain), NEED_INTERVAL_MS)
         reads = self.context.me in members and members[self.context.me].reads
         if own is None or recently or not reads or hint == self.context.me or hint not in members:
             return
-        self.asked[chain] = now
+        self.asked[chain] = self.context.now
         need = Need(chain, own.bundle.counter, own.id).encode()
         delivery = Delivery(self.context, self.peers, self.view.room, KIND_NEED, need)
         self.context.desk.begin(delivery.to([hint]), lambda _served, _error: None)
 
     def owes_answer(self, asker: Identity, last: int | None) -> bool:
         """Whether somebody who asks is a present reader, and was not answered within the last minute."""
-        recently = last is not None and self.context.now - last < NEED_INTERVAL_MS
-        return asker in self.audience() and not recently
+        return asker in self.audience() and not self.context.recent(last, NEED_INTERVAL_MS)
 
     def audience(self) -> list[Identity]:
         """Everybody who may read, but oneself."""
@@ -172,17 +170,16 @@ class Sender:
         return self._live()
 
     def _paused(self) -> bool:
-        return self.context.now < self.paused_until and self.paused_epoch in {-1, self.view.state.epoch}
+        return self.context.recent(self.paused_at, self.paused_ms) and self.paused_epoch in {-1, self.view.state.epoch}
 
     def _pause(self, ms: int, epoch: int = -1) -> None:
-        self.paused_until, self.paused_epoch = self.context.now + ms, epoch
+        self.paused_at, self.paused_ms, self.paused_epoch = self.context.now, ms, epoch
 
     def _live(self) -> SendChain | None:
         chain = self.chain
         if chain is None or chain.statement.epoch != self.view.state.epoch:
             return None
-        fresh = self.context.now - chain.born < CHAIN_LIFE_MS
-        return chain if fresh and chain.index < CHAIN_MESSAGES else None
+        return chain if self.context.recent(chain.born, CHAIN_LIFE_MS) and chain.index < CHAIN_MESSAGES else None
 
     def _undecided(self) -> list[OutboxEntry]:
         return [entry for entry in self.outbox if entry.envelope and entry.number not in self.accepted]
@@ -208,7 +205,7 @@ class Sender:
 
     def _serve_then_seal(self, unsealed: list[OutboxEntry]) -> None:
         unserved = [identity for identity in self.audience() if identity not in self.served]
-        retry = [who for who in unserved if self.context.now - self.unreachable.get(who, -MINUTE_MS) >= MINUTE_MS]
+        retry = [who for who in unserved if not self.context.recent(self.unreachable.get(who), MINUTE_MS)]
         if retry:
             self._serve(retry)
             return
@@ -220,7 +217,7 @@ class Sender:
             self._transmit(entry)
 
     def _seal(self, chain: SendChain, entry: OutboxEntry) -> None:
-        own, history = self.keyring.current, self.view.history
+        own, history = self.keyring.shown, self.view.history
         counter = own.bundle.counter if own else 0
         times = self.context.now.to_bytes(8) + counter.to_bytes(8)
         entry.plain = entry.body[:1] + times + entry.body[1:]

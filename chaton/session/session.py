@@ -62,7 +62,7 @@ class Session:
         self._entrance = Entrance(context, address, self.rooms, self.keyring, self.peers, self.arrival, self.known_as)
         self._last_ticket = 0
         self._errands: dict[int, Errand[Any]] = {}
-        self._next_round = 0
+        self._last_round = 0
         self._handlers: dict[type, Callable[[Any], None]] = {
             frames.Welcome: self.arrival.welcome,
             frames.LoggedIn: self.arrival.arrived,
@@ -118,8 +118,8 @@ class Session:
         self.keyring.erase_replaced()
         for room in self.rooms.values():
             room.sender.pump()
-        if self.arrival.settled and now >= self._next_round:
-            self._next_round = now + ROUND_MS
+        if self.arrival.settled and not self.context.recent(self._last_round, ROUND_MS):
+            self._last_round = now
             self.arrival.publish_if_due()
             if self.context.lasting:
                 for room in self.rooms.values():
@@ -157,7 +157,10 @@ class Session:
 
     def say(self, room: RoomId, content: Content, ref: int) -> None:
         """Put something into a room's outbox; ``Sent`` or ``Rejected`` with ``ref`` tells what became of it."""
-        self.room(room).sender.say(content, ref)
+        found = self.room(room)
+        if found.view.state.closed:
+            raise Refused("closed", "the room is closed: nothing more is said in it")
+        found.sender.say(content, ref)
 
     def withdraw(self, room: RoomId, ref: int) -> bool:
         """Take something back that was put into the outbox and never sealed; whether there was such a thing."""
@@ -199,6 +202,8 @@ class Session:
         if wanted not in self.rooms:
             yield frames.Direct(0, peer)
             self._direct_room(peer, wanted)
+        if wanted not in self.rooms:
+            raise Refused("stranger", "you share no room with them any more", hint="meet in a room first")
         yield Until(lambda: self.rooms[wanted].caught_up)
         return wanted
 
@@ -298,9 +303,10 @@ class Session:
     def _keep_up(self, room: Room) -> None:
         """An admin's client takes back expired invites, and lets a quiet room hear from it once a day (§§2, 7)."""
         member, now = room.member, self.context.now
-        if member is None or member.role < Role.ADMIN or not room.caught_up or room.view.state.direct:
+        state = room.view.state
+        if member is None or member.role < Role.ADMIN or not room.caught_up or state.direct or state.closed:
             return
-        for invite in room.view.state.invites.values():
+        for invite in state.invites.values():
             if invite.expires < now:
                 self.context.desk.begin(submit(room, acts.uninvite(invite.n)), lambda _result, _error: None)
                 return

@@ -31,8 +31,9 @@ class Timeline:
     thread: Thread = field(default_factory=Thread)
 
     def note(self, entry: EventEntry) -> None:
-        """Write a message down."""
-        self.messages[MessageId(entry.id)] = entry
+        """Write a message down. A repetition of one never takes its place."""
+        if self.messages.setdefault(MessageId(entry.id), entry).s == entry.s:
+            self.messages[MessageId(entry.id)] = entry
 
     def post(self, entry: EventEntry) -> Said | None:
         """Let an opened or own message take its place; the notice of it, or None if it shows nothing."""

@@ -68,8 +68,10 @@ def seal_message(key: MessageKey, header: Header, plaintext: bytes, signer: Seed
     nonce = _nonce(key, header, padded, entropy(_RANDOM_BYTES))
     # The key seals this one message. Should a bug ever seal two, the nonce still differs: it is a hash of the text too.
     ciphertext = _box(key).encrypt(padded, nonce).ciphertext
-    message = header.encode() + _commitment(key, header) + nonce + len(ciphertext).to_bytes(4) + ciphertext
-    return Envelope.decode(message + signer.sign(Label.MESSAGE, message))
+    commitment = _commitment(key, header)
+    message = header.encode() + commitment + nonce + len(ciphertext).to_bytes(4) + ciphertext
+    signature = signer.sign(Label.MESSAGE, message)
+    return Envelope(message + signature, header, commitment, nonce, ciphertext, signature)
 
 
 def open_message(key: MessageKey, envelope: Envelope) -> bytes:

@@ -23,6 +23,8 @@ class FrameReader(Generic[_Frame]):
         largest: The longest frame accepted, in bytes. A security limit: the relay narrows it before login.
     """
 
+    __slots__ = ("_buffer", "_decode", "cause", "largest")
+
     def __init__(self, decode: Callable[[bytes], _Frame], largest: int = FRAME_BYTES_MAX) -> None:
         self._decode = decode
         self._buffer = bytearray()

@@ -38,7 +38,7 @@ KIND_MESSAGE = 1
 KIND_PRUNED = 2
 
 
-class ClientFrame(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+class ClientFrame(Struct, array_like=True, forbid_unknown_fields=True, frozen=True, gc=False):
     """What a client may say."""
 
 
@@ -160,7 +160,7 @@ class Ping(ClientFrame, tag=15, frozen=True):
     ref: Ref
 
 
-class RelayFrame(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+class RelayFrame(Struct, array_like=True, forbid_unknown_fields=True, frozen=True, gc=False):
     """What a relay may say."""
 
 

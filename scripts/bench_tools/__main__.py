@@ -24,6 +24,7 @@ _BUSY = 90
 def main() -> int:
     """Measure, print the table on standard output, tell of progress on standard error."""
     options = _options()
+    _allow_files()
     chosen = [load for load in LOADS if _is_chosen(load.key, options)]
     notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="chaton-bench-", dir=options.directory) as name:
@@ -87,7 +88,7 @@ def _measure(
 ) -> dict[str, list[dict[str, Any]]]:
     """All rounds of one load: the servers stand side by side, idle but for the one whose turn it is."""
     if load.measure == "crowd":
-        _raise_files(_FILES_FOR_A_CROWD)
+        _check_files()
     results: dict[str, list[dict[str, Any]]] = {server.name: [] for server in servers}
     once = load.measure != "load"  # What memory connections take shows on a fresh server only.
     with ExitStack() as stack:
@@ -116,12 +117,17 @@ def _short(run: dict[str, Any]) -> str:
     return ", ".join(f"{key} {run[key]:g}" for key in keys)
 
 
-def _raise_files(wanted: int) -> None:
-    """The relay inherits how many files may be open."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        raise RuntimeError(f"only {hard} files may be open here; raise it with: ulimit -Hn {wanted} (as root)")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0]), hard))
+def _allow_files() -> None:
+    """All servers inherit how many files may be open, and not every one of them asks for more."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    soft = hard if hard != resource.RLIM_INFINITY else _FILES_FOR_A_CROWD
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _check_files() -> None:
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft < _FILES_FOR_A_CROWD:
+        raise RuntimeError(f"only {soft} files may be open here; as root, raise it: ulimit -Hn {_FILES_FOR_A_CROWD}")
 
 
 def _notes(
@@ -133,7 +139,7 @@ def _notes(
         f"medians of {rounds} rounds and their range; servers take turns; ratios to bare Python are each round's own",
         "CPU is the server's, user and system, all its threads",
         f"load generator: {generator.description}, at most {busiest:.0f} % of one of {os.cpu_count()} cores, {bound}",
-        "TLS 1.3 with TLS_AES_256_GCM_SHA384 for all; a message is in flight until its sender has it back",
+        "TLS 1.3, TLS_AES_256_GCM_SHA384, for all; a message is in flight until its sender has it back",
         f"limits of the relay that were raised: {counted}; all rates of identities and addresses: 1e9",
         *(f"{server.name}: {server.version()}" for server in present),
         *(f"{server.name}: left out, as it is not installed: {server.install}" for server in absent),

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 _HERE = Path(__file__).resolve().parent
-_SOURCES = [_HERE / "load" / "load.c", _HERE / "load" / "speak.c"]
-_PATIENCE_S = 300
+_SOURCES = [_HERE / "load" / name for name in ("load.c", "speak.c", "measure.c")]
+_PATIENCE_S = 180
 BUILD_HINT = "on Debian: apt-get install gcc libssl-dev"
 
 
@@ -37,9 +37,11 @@ class Generator:
             RuntimeError: It failed; its own words.
         """
         given = [f"{key}={value}" for key, value in arguments.items() if value is not None]
-        done = subprocess.run(
-            [*self._command, *given], capture_output=True, text=True, timeout=_PATIENCE_S, check=False
-        )
+        command = [*self._command, *given]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=False)
+        except subprocess.TimeoutExpired as cause:
+            raise RuntimeError(f"the load generator did not end within {_PATIENCE_S} seconds") from cause
         if done.returncode:
             raise RuntimeError(done.stderr.strip() or f"the load generator ended with {done.returncode}")
         return dict(json.loads(done.stdout))

@@ -107,7 +107,7 @@ def _first_line(process: subprocess.Popen[str], place: Place) -> str:
     line = process.stdout.readline()
     if "listening on" not in line:
         process.kill()
-        raise RuntimeError(f"{process.args} did not start: {(place.directory / 'stderr').read_text()[-500:]}")
+        raise RuntimeError(f"{process.args!r} did not start: {(place.directory / 'stderr').read_text()[-500:]}")
     return line
 
 
@@ -126,7 +126,7 @@ def _of_port(process: subprocess.Popen[str], port: int) -> Running:
         else:
             return Running(process, {"port": port, "pid": process.pid})
     process.kill()
-    raise RuntimeError(f"{process.args} did not start")
+    raise RuntimeError(f"{process.args!r} did not start")
 
 
 def _free_port() -> int:

@@ -39,6 +39,7 @@ class TestLoading:
         assert config.data.is_absolute()
         assert config.limits.frame_before_login_bytes == 4_096
         assert (config.limits.nicks_per_day, config.limits.leaves_per_day) == (20, 20)
+        assert (config.metrics, config.metrics_address) == (None, None)
 
     def test_an_empty_file_changes_nothing(self, write):
         assert load(write("")) == load(None)
@@ -54,6 +55,7 @@ class TestLoading:
             memory = true
             retention_days = 7
             retention_bytes = 5_000_000
+            metrics = "[::1]:7001"
             [limits]
             connections_max = 50
             connections_per_address_max = 5
@@ -76,6 +78,7 @@ class TestLoading:
             memory=True,
             retention_days=7,
             retention_bytes=5_000_000,
+            metrics="[::1]:7001",
             limits=Limits(
                 identity=Rates(messages=Rate(per_second=0.5, burst=7)),
                 address=AddressRates(bytes=Rate(per_second=1e6, burst=2e6)),
@@ -107,7 +110,8 @@ class TestLoading:
         example = config_module.__doc__.split("::\n")[1].split("Every key")[0].replace("<64 hex digits>", str(OWNER))
         document = tomllib.loads(example)
         path = write(example)
-        expected = load(None, {"listen": "0.0.0.0:5555", "data": "/var/lib/chaton", "owners": [str(OWNER)]})
+        given = {"listen": "0.0.0.0:5555", "metrics": "127.0.0.1:9555", "data": "/var/lib/chaton"}
+        expected = load(None, given | {"owners": [str(OWNER)]})
         files = {"cert": path.parent / "server.pem", "key": path.parent / "server.key"}
         assert load(path) == msgspec.structs.replace(expected, **files)
         assert set(document) == {*Config.__struct_fields__} - {"memory"}

@@ -1,9 +1,11 @@
 """A relay from its start to its end: signals, certificates, what it refuses to start with."""
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
+import sys
 from datetime import UTC, datetime
 
 import msgspec
@@ -160,3 +162,31 @@ async def test_a_relay_makes_its_own_certificate_and_keeps_it(tmp_path):
         with pytest.raises(asyncio.CancelledError):
             await serving.task
     assert pins[0] == pins[1]
+
+
+async def test_the_interpreter_is_tuned_while_it_serves_and_left_as_it_was(config):
+    before = (sys.getswitchinterval(), gc.get_threshold(), gc.get_freeze_count())
+    inside = []
+
+    def ready(*_address):
+        inside.append((sys.getswitchinterval(), gc.get_threshold(), gc.get_freeze_count()))
+        asyncio.get_running_loop().call_soon(task.cancel)
+
+    task = asyncio.create_task(server.serve(config, ready=ready))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert inside[0][0] < before[0]
+    assert inside[0][1][0] > before[1][0]
+    assert inside[0][2] > before[2]
+    after = (sys.getswitchinterval(), gc.get_threshold(), gc.get_freeze_count())
+    assert after == (pytest.approx(before[0]), *before[1:])
+
+
+@pytest.mark.parametrize(("soft", "hard", "wanted"), [(100, 5_000, 564), (5_000, 5_000, None), (100, 400, 400)])
+def test_as_many_files_as_connections(monkeypatch, caplog, soft, hard, wanted):
+    limits = []
+    monkeypatch.setattr(server.resource, "getrlimit", lambda _kind: (soft, hard))
+    monkeypatch.setattr(server.resource, "setrlimit", lambda _kind, pair: limits.append(pair))
+    server._allow_files(500)
+    assert limits == ([(wanted, hard)] if wanted else [])
+    assert ("too few for 500 connections" in caplog.text) == (hard == 400)

@@ -1,5 +1,6 @@
 """When the faults stop: everybody comes back, time passes, and everything must have come right."""
 
+from collections.abc import Sequence
 from random import Random
 
 from chaton.errors import ProtocolError
@@ -15,10 +16,12 @@ from chaton.vault.parcel import KIND_CHAIN, open_parcel
 from chaton.wire.frames import KIND_PRUNED, KIND_RECORD
 from tests.sim.base import Broken
 from tests.sim.client import Client
+from tests.sim.evil_relay import repent
 from tests.sim.faults import bring_back
 from tests.sim.world import World
 
-_WAITS = (*[SECOND_MS] * 4, 5 * SECOND_MS, MINUTE_MS, MINUTE_MS, 20 * MINUTE_MS, HOUR_MS + MINUTE_MS, MINUTE_MS)
+_LONG = (*[SECOND_MS] * 4, 5 * SECOND_MS, MINUTE_MS, MINUTE_MS, 20 * MINUTE_MS, HOUR_MS + MINUTE_MS, MINUTE_MS)
+_SHORT = (SECOND_MS, SECOND_MS, 10 * SECOND_MS, MINUTE_MS)
 
 
 def end(world: World, dice: Random) -> None:
@@ -26,12 +29,14 @@ def end(world: World, dice: Random) -> None:
     _calm(world, dice)
     for client in world.honest:
         _rejoin_lost(world, client, dice)
-    _wait(world, dice)
+    _wait(world, dice, _SHORT)
     finals = _everybody_speaks(world, dice)
-    _wait(world, dice)
+    _wait(world, dice, _SHORT)
     for client in world.honest:
         _check_arrived(world, client, strict=not world.mode.relay)
+        _check_alive(world, client)
         for room_id, room in _rooms(client):
+            _check_records(world, client, room)
             _check_events(world, client, room)
             if not world.mode.relay:
                 _check_current(world, client, room_id, room)
@@ -41,16 +46,18 @@ def end(world: World, dice: Random) -> None:
 
 def _calm(world: World, dice: Random) -> None:
     world.clock.relay_off = 0
+    repent(world)
     if world.relay.failing or world.relay.disk_fails:
         world.relay.mend()
     for client in world.clients:
         client.skew, client.doom = 0, ""
-    _wait(world, dice)
+        client.lose_line()  # A clock that was wrong at the last Welcome is judged anew.
+    _wait(world, dice, _LONG)
 
 
-def _wait(world: World, dice: Random) -> None:
+def _wait(world: World, dice: Random, times: Sequence[int]) -> None:
     """Everybody is there, and time goes by."""
-    for ms in _WAITS:
+    for ms in times:
         for client in world.clients:
             if client.session is None or client.wire is None or not client.wire.relay_open:
                 bring_back(client)
@@ -64,13 +71,14 @@ def _wait(world: World, dice: Random) -> None:
 def _rejoin_lost(world: World, client: Client, dice: Random) -> None:
     """Whose JOIN was taken while the answer got lost comes in by the same link."""
     assert client.session is not None
-    for room_id, links in world.links.items():
+    for room_id in world.links:
         known = client.session.rooms.get(room_id)
         if (known is not None and known.entry.status == "in") or not world.is_member(room_id, client.identity):
             continue
-        used = [link for link in links if link.room == room_id]
-        client.ask(lambda s, link=used[-1]: s.join(link, client.name), lambda _result, _error: None)
-        world.settle(dice)
+        link = world.used.get((client.identity, room_id))
+        if link is not None:
+            client.ask(lambda s, link=link: s.join(link, client.name), lambda _result, _error: None)
+            world.settle(dice)
 
 
 def _rooms(client: Client) -> list[tuple[RoomId, Room]]:
@@ -84,7 +92,7 @@ def _everybody_speaks(world: World, dice: Random) -> dict[tuple[RoomId, Identity
     for client in world.clients:
         for room_id, room in _rooms(client):
             if room.entry.forked and not world.mode.relay:
-                room.excuse()
+                room.inbox.excuse()
             if not room.view.state.closed and world.say(client, room_id, "final"):
                 finals[room_id, client.identity] = Text(f"{client.name} {client.refs} final").encode()
     world.settle(dice)
@@ -105,12 +113,29 @@ def _check_arrived(world: World, client: Client, *, strict: bool) -> None:
             raise Broken("converge", f"{client.name}'s outbox still holds {len(room.outbox)}")
         seated = world.is_member(room_id, client.identity)
         if seated != (room.entry.status == "in") and not client.restored:
-            raise Broken("converge", f"{client.name} is {'' if seated else 'not '}a member; it says {room.entry.status}")
+            raise Broken(
+                "converge", f"{client.name} is {'' if seated else 'not '}a member; it says {room.entry.status}"
+            )
     for room_id in world.truths:
         if world.is_member(room_id, client.identity) and room_id not in client.session.rooms and not client.restored:
             found = world.room(room_id)
             if found is not None and room_id in world.links and not found.state.direct:
                 raise Broken("converge", f"{client.name} is a member without knowing it, and cannot come in")
+
+
+def _check_alive(world: World, client: Client) -> None:
+    """A room that no longer goes on, though the relay answers, has told its person so."""
+    seen = world.oracle.seen[client.name]
+    for room_id, room in _rooms(client):
+        goes_on = room.caught_up or room.pending or not world.is_member(room_id, client.identity)
+        if not goes_on and client.session and client.session.arrival.settled and not seen.codes(room_id):
+            raise Broken("silent", f"{client.name}'s room {room_id.hex()[:4]} is dead, and nobody was told")
+
+
+def _check_records(world: World, client: Client, room: Room) -> None:
+    forged = [record.n for record in room.view.records if record.raw not in world.oracle.records]
+    if forged:
+        raise Broken("forged", f"{client.name} believes records {forged}, which nobody signed")
 
 
 def _check_current(world: World, client: Client, room_id: RoomId, room: Room) -> None:
@@ -153,28 +178,27 @@ def _check_events(world: World, client: Client, room: Room) -> None:
     if member is None or client.session is None:
         return
     first, history = room.view.history.first, room.view.history
-    entries = {entry.s: entry for entry in room.timeline.messages.values()}
-    truth = world.truths.get(room.view.room)
+    entries = world.events_on_disk(client, room.view.room)
     for s in range(first + 1, history.s + 1):
-        if not world.mode.relay and truth is not None and truth.kinds[s] == KIND_RECORD:
-            continue
         entry = entries.get(s)
         if entry is None:
-            kinds = world.kinds_on_disk(client, room.view.room)
-            if kinds.get(s) in {KIND_RECORD, KIND_PRUNED} or not member.reads:
-                continue
             raise Broken("lost", f"{client.name} has nothing of event {s}")
-        if entry.state in {"opened", "own"} or not member.reads:
+        if entry.kind in {KIND_RECORD, KIND_PRUNED} or entry.state in {"opened", "own"} or not member.reads:
             continue
         if not seen.about(room.view.room, s) and not client.restored:
             about = world.oracle.describe(entry.id, client.identity)
             raise Broken("silent", f"{client.name} was told nothing about event {s}, which is {entry.state}: {about}")
         sealed = world.oracle.sealed.get(entry.id)
         came = world.oracle.came_in.get((client.identity, room.view.room, first), 0)
-        knew = sealed is not None and client.identity in sealed.readers and _stayed(room, sealed.author, sealed.header.n)
+        knew = (
+            sealed is not None and client.identity in sealed.readers and _stayed(room, sealed.author, sealed.header.n)
+        )
         if world.mode.gentle and knew and s > came:
-            raise Broken("unread", f"{client.name} could not read event {s}: {entry.state} {entry.reason}: "
-                         f"{world.oracle.describe(entry.id, client.identity)}")
+            raise Broken(
+                "unread",
+                f"{client.name} could not read event {s}: {entry.state} {entry.reason}: "
+                f"{world.oracle.describe(entry.id, client.identity)}",
+            )
     _check_lines(client, room)
 
 

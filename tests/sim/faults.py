@@ -100,7 +100,9 @@ def restore(world: World, dice: Random) -> str:
 
 def skew(world: World, dice: Random) -> str:
     client = dice.choice(world.clients)
-    client.skew = dice.choice((0, 0, 4 * MINUTE_MS, -4 * MINUTE_MS, 20 * MINUTE_MS, -20 * MINUTE_MS, 3 * HOUR_MS, DAY_MS))
+    client.skew = dice.choice(
+        (0, 0, 4 * MINUTE_MS, -4 * MINUTE_MS, 20 * MINUTE_MS, -20 * MINUTE_MS, 3 * HOUR_MS, DAY_MS)
+    )
     client.tick()
     return f"{client.name}'s clock is {client.skew / 1000:g} s off"
 

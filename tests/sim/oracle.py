@@ -10,7 +10,7 @@ from chaton.errors import ChatonError
 from chaton.identity.ids import BundleId, ChainId, Head, Identity, MessageId, RoomId, Transcript
 from chaton.limits import CHAINS_EARLY_MAX, HELD_PER_CHAIN_MAX, HELD_PER_ROOM_MAX
 from chaton.relay.store.base import BodyGone, DirectRow, EventRow, Write
-from chaton.room.envelope import Header
+from chaton.room.envelope import Header, message_id
 from chaton.room.transcript import next_transcript
 from chaton.session.memory import ChainEntry, Entry, HeldEntry, OutboxEntry, OwnBundleEntry, RoomEntry
 from chaton.session.notices import Ended, Notice, Rejected, Said, Sent, Warned
@@ -143,13 +143,16 @@ class Oracle:
         before = self.used.setdefault((bytes(header.chain), header.index), raw)
         if before != raw:
             raise Broken("nonce", f"{client.name} sealed two messages as number {header.index} of one chain")
+        self._seal(client, raw, b"")
+
+    def _seal(self, client: Client, raw: bytes, body: bytes) -> None:
+        """Note a sealed message; no body where the session has given it up within the batch that sealed it."""
         assert client.session is not None
-        room = client.session.rooms[RoomId(frame.room)]
-        entry: OutboxEntry | None = next((one for one in room.outbox if one.envelope == raw), None)
-        if entry is None or entry.id is None or entry.id in self.sealed:
-            return
-        readers = _readers(room, header.n)
-        self.sealed[bytes(entry.id)] = Sealed(client.identity, room.view.room, header, entry.body, raw, readers)
+        message, header = bytes(message_id(raw)), Header.decode(raw)
+        if message not in self.sealed or body:
+            room = client.session.rooms[header.room]
+            readers = _readers(room, header.n)
+            self.sealed[message] = Sealed(client.identity, header.room, header, body, raw, readers)
 
     def _parcel(self, to: Identity, raw: bytes) -> None:
         ephemeral, outer = raw[35:67], raw[67:]
@@ -164,6 +167,8 @@ class Oracle:
             case RoomEntry() if entry.first_t and entry.room in self.truths:
                 key = (client.identity, entry.room, entry.first_s)
                 self.came_in.setdefault(key, len(self.truths[entry.room].ids))
+            case OutboxEntry() if entry.envelope:
+                self._seal(client, entry.envelope, entry.body)
             case ChainEntry() if entry.secret is not None:
                 self.chains[client.identity].setdefault((entry.id, entry.index), entry)
 
@@ -197,6 +202,8 @@ class Oracle:
     def _warned(self, client: Client, seen: Seen, notice: Warned) -> None:
         seen.warned.add((notice.room, notice.code, notice.seq))
         self.tally.add(f"warned {notice.code}")
+        if client.identity == self.villain:
+            return
         false = notice.code in ALARMS and not self.mode.relay and not self.mode.member
         if false or (notice.code == "clone" and not client.restored and not self.mode.relay):
             raise Broken("false-alarm", f"{client.name} was told: {notice.code}: {notice.detail}")
@@ -213,7 +220,9 @@ class Oracle:
                 raise Broken("forged", f"{client.name} was shown what {said.sender} never said: {said.text}")
         elif (sealed.author, sealed.room) != (said.identity, said.room):
             raise Broken("forged", f"{client.name} was shown {said.text!r} under another name or room")
-        elif said.kind == "text" and sealed.body[1:].decode() != said.text:
+        elif not said.own and client.session is not None and not self._agrees(client.session.rooms[said.room], sealed):
+            raise Broken("fork", f"{client.name} reads {said.text!r}, whose sender holds another history")
+        elif said.kind == "text" and sealed.body and sealed.body[1:].decode() != said.text:
             raise Broken("forged", f"{client.name} was shown {said.text!r} for {sealed.body[1:]!r}")
 
     def describe(self, message: bytes, reader: Identity) -> str:
@@ -223,6 +232,13 @@ class Oracle:
             return "by somebody unknown"
         known = "" if reader in one.readers else "not "
         return f"index {one.header.index} of chain {one.header.chain.hex()[:4]}, its sender knew {known}of the reader"
+
+    @staticmethod
+    def _agrees(room: Room, sealed: Sealed) -> bool:
+        """Whether what the sender claimed is what this reader holds."""
+        header, history = sealed.header, room.view.history
+        same_events = header.s < history.first or history.at(header.s) == header.transcript
+        return same_events and room.view.state.head_at(header.n) == header.head
 
     # --- after every step ---
 

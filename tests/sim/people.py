@@ -63,6 +63,7 @@ def join(world: World, dice: Random) -> str:
     known = client.session.rooms.get(link.room)
     if known is not None and known.entry.status == "in":
         return ""
+    world.used[client.identity, link.room] = link
     client.ask(lambda s: s.join(link, client.name), _nothing)
     return f"{client.name} joins"
 
@@ -232,7 +233,8 @@ def move_in(world: World, dice: Random) -> None:
         world.settle(dice)
         for client in world.clients:
             if client is not owner and made[0] in world.links and dice.random() < 0.8:
-                client.ask(lambda s: s.join(world.links[made[0]][0], client.name), _nothing)  # noqa: B023
+                link = world.used[client.identity, made[0]] = world.links[made[0]][0]
+                client.ask(lambda s: s.join(link, client.name), _nothing)  # noqa: B023
         world.settle(dice)
         for client in world.clients:
             for waiting in _waiting(client):

@@ -1,6 +1,7 @@
 """All people, rooms and the relay of one seed, and the ways in which time and frames move on."""
 
 from random import Random
+from typing import Any
 
 from chaton.errors import ChatonError
 from chaton.identity.ids import Identity, RoomId
@@ -24,7 +25,8 @@ class World:
 
     Attributes:
         clients: Everybody; the last one attacks the others where there is a malicious member.
-        links: Invite links that were made, by room.
+        links: Invite links that were made, by room; ``used`` the last one that somebody tried there.
+        liar: The malicious relay's mind, if it has one.
         moved: Frames moved since the last settling began, to notice an endless conversation.
     """
 
@@ -36,11 +38,12 @@ class World:
         self.oracle = Oracle(mode, self.tally)
         self.relay = Relay(self.clock, self.oracle, self.tally, seed)
         self.links: dict[RoomId, list[Link]] = {}
+        self.used: dict[tuple[Identity, RoomId], Link] = {}
         self.wanted_rooms = chances.randint(1, 3)
         self.clients = [self._client(number, name) for number, name in enumerate(NAMES[: chances.randint(3, 7)])]
         self.wires: list[Wire] = []
         self.moved = 0
-        self.story: list[str] = []
+        self.liar: Any = None
         if mode.member:
             self.oracle.villain = self.clients[-1].identity
         for client in self.clients:
@@ -72,10 +75,10 @@ class World:
         return self.oracle.truths
 
     @staticmethod
-    def kinds_on_disk(client: Client, room: RoomId) -> dict[int, int]:
-        """Of each event that a client has kept, its kind."""
+    def events_on_disk(client: Client, room: RoomId) -> dict[int, EventEntry]:
+        """The events of a room that a client has kept, by number."""
         kept = (decode_entry(EventEntry, raw) for (kind, _), raw in client.disk.items() if kind is EventEntry)
-        return {entry.s: entry.kind for entry in kept if entry.room == room}
+        return {entry.s: entry for entry in kept if entry.room == room}
 
     def room(self, room: RoomId) -> HubRoom | None:
         return self.relay.hub.memory.rooms.get(room)

@@ -42,7 +42,8 @@ def login(memory: Memory, session: Session, frame: Login, now: int) -> Decision:
         decision.now.append(Close(older.id, Goodbye("replaced", detail, 0)))
     session.identity = identity
     memory.online[identity] = session
-    dropped = memory.mailbox(identity).expire(now)
+    waiting = memory.mailboxes.get(identity)
+    dropped = waiting.expire(now) if waiting is not None else []
     if dropped:
         decision.writes.append(ParcelsGone(identity, tuple(dropped)))
     decision.then = [Reply(session.id, _summary(memory, identity)), PushWaiting(session.id, identity)]

@@ -9,8 +9,9 @@ from chaton.relay.hub import access, keys, log, talk
 from chaton.relay.hub.effects import Close, Decision, Hint, Pages, PushWaiting, Reply
 from chaton.relay.hub.memory import Memory, Session
 from chaton.relay.hub.refusals import SENTENCES, No
-from chaton.relay.store.base import ParcelsGone
+from chaton.relay.store.base import EventRow, ParcelsGone
 from chaton.wire.frames import (
+    KIND_MESSAGE,
     AnyClientFrame,
     Bundles,
     Create,
@@ -78,6 +79,8 @@ class Hub:
         try:
             decision = self._decide(session, frame, now)
         except No as no:
+            if isinstance(frame, Send):
+                talk.note_refused(self.memory, session, frame.envelope, no.code, no.retry_ms)
             decision = _refused(session, Refused(ref, no.code, no.detail, no.retry_ms, no.records))
         if isinstance(frame, _PASSES_TURN) and not self.suspended:
             decision.then += log.pass_turns(self.memory, now)
@@ -150,9 +153,12 @@ class Hub:
         self.memory.turning.clear()
         return Decision(now=[_store_failed(waiter.session, waiter.ref) for waiter in waiters])
 
-    @staticmethod
-    def failed(decision: Decision) -> Decision:
+    def failed(self, decision: Decision) -> Decision:
         """What is told in place of a decision that the disk refused, or that was made on top of such a one."""
+        for write in decision.writes:
+            if isinstance(write, EventRow) and write.kind == KIND_MESSAGE and write.sender in self.memory.online:
+                session = self.memory.online[write.sender]
+                talk.note_refused(self.memory, session, write.body, "store-failed", RETRY_AFTER_FAILURE_MS)
         refusals = [
             _store_failed(effect.session, effect.frame.ref)
             for effect in decision.then

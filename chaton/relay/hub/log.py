@@ -43,7 +43,7 @@ def create(memory: Memory, session: Session, who: Identity, frame: Create, now: 
         room = Room.of_genesis(record)
     except RecordRefused as cause:
         raise No("bad-record") from cause
-    accepted = Accepted(frame.ref, 0, room.history.last)
+    accepted = Accepted(frame.ref, 0, room.transcript_of(0))
     decision = Decision(asker=(session.id, frame.ref), then=[Reply(session.id, accepted)])
     if room.id in memory.rooms:
         return decision  # The same GENESIS again, as the answer was lost on the way.

@@ -1,12 +1,12 @@
 """Everything the hub knows, ahead of the disk by what is decided and not yet committed."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from chaton.errors import ProtocolError
 from chaton.identity.bundle import Bundle
-from chaton.identity.ids import Identity, Nonce, Pin, RoomId
+from chaton.identity.ids import ChainId, Identity, Nonce, Pin, RoomId
 from chaton.limits import BUNDLE_OF_STRANGER_MS
 from chaton.relay.hub.mailbox import Mailbox, Waiting
 from chaton.relay.hub.refusals import No
@@ -35,6 +35,15 @@ class Meter(Protocol):
         ...
 
 
+class Refusal(NamedTuple):
+    """A message that was refused, by its place in its chain."""
+
+    chain: ChainId
+    place: int
+    code: str
+    retry_ms: int
+
+
 @dataclass(slots=True, eq=False)
 class Session:
     """One connection, from its Welcome on.
@@ -44,6 +53,7 @@ class Session:
         local: Whether that is this very machine.
         identity: Who logged in; None before, and after a newer login of the same identity.
         peeks: Rooms whose log it may read by an invite.
+        refused: Of each room, the first message that was refused and is not there since.
     """
 
     id: int
@@ -52,6 +62,7 @@ class Session:
     nonce: Nonce
     identity: Identity | None = None
     peeks: frozenset[RoomId] = frozenset()
+    refused: dict[RoomId, Refusal] = field(default_factory=dict)
 
 
 class Keys(NamedTuple):

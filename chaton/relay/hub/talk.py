@@ -4,7 +4,7 @@ from chaton.errors import Malformed, UsageError
 from chaton.identity.ids import Identity, RoomId
 from chaton.identity.safety import direct_room
 from chaton.relay.hub.effects import Decision, Feed, Gain, Part, Reply
-from chaton.relay.hub.memory import ROOMS_MAX, Memory, Session
+from chaton.relay.hub.memory import ROOMS_MAX, Memory, Refusal, Session
 from chaton.relay.hub.refusals import No
 from chaton.relay.hub.room import Author, Room
 from chaton.relay.store.base import DirectRow, EventRow
@@ -28,13 +28,34 @@ def send(memory: Memory, session: Session, who: Identity, frame: Send, now: int)
     if s is not None and _is_by(room, s, who):
         accepted = Accepted(frame.ref, s, room.transcript_of(s))
         return Decision(asker=(session.id, frame.ref), then=[Reply(session.id, accepted)])
+    _check_order(session, room, header)
     member = _may_send(room, who, header)
+    session.refused.pop(room.id, None)
     transcript = room.add_message(message, Author(who, member.inst))
     s = room.history.s
     row = EventRow(room.id, s, KIND_MESSAGE, -1, now, who, member.inst, message, frame.envelope)
-    event = Event(room.id, s, now, KIND_MESSAGE, who, frame.envelope)
+    event = Event(frame.room, s, now, KIND_MESSAGE, who, frame.envelope)
     answer = Reply(session.id, Accepted(frame.ref, s, transcript))
     return Decision((session.id, frame.ref), [], [row], [answer, Gain(room.id, event)])
+
+
+def note_refused(memory: Memory, session: Session, envelope: bytes, code: str, retry_ms: int) -> None:
+    """A message was refused. Those behind it in its chain may be under way already: see ``_check_order``."""
+    try:
+        header = header_of(envelope)
+    except Malformed:
+        return
+    first = session.refused.get(header.room)
+    behind = first is not None and first.chain == header.chain and first.place < header.index
+    if header.room in memory.rooms and not behind:
+        session.refused[header.room] = Refusal(header.chain, header.index, code, retry_ms)
+
+
+def _check_order(session: Session, room: Room, header: Header) -> None:
+    """Refuse alike what follows a refused message in its chain: every reader would hold that one to be withheld."""
+    first = session.refused.get(room.id)
+    if first is not None and first.chain == header.chain and first.place < header.index:
+        raise No(first.code, retry_ms=first.retry_ms)
 
 
 def _is_by(room: Room, s: int, who: Identity) -> bool:

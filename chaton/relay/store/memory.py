@@ -6,10 +6,12 @@ Knows rows and nothing of a disk. One suite holds it to the same contract as the
 import heapq
 from bisect import bisect_right, insort
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import attrgetter
 from threading import Lock
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from chaton.errors import StoreError
 from chaton.identity.ids import Identity, RoomId

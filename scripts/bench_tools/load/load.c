@@ -21,7 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SCRATCH = 1 << 21, READ = 1 << 16, EVENTS = 512, AT_ONCE = 32, PATIENCE = 30, STEPS = 64, BUCKETS = 64 * STEPS };
+enum { SCRATCH = 1 << 21, READ = 1 << 16, EVENTS = 512, AT_ONCE = 32, PATIENCE = 30 };
 
 uint8_t pin[32];
 size_t payload_bytes = 600, envelope_bytes = 541;
@@ -37,8 +37,7 @@ static SSL_CTX *context;
 static struct conn *conns;
 static struct room *rooms;
 static uint8_t *scratch, payload[1 << 16];
-static uint64_t sent, arrived, counted, window_opens, window_closes, now_ns;
-static uint64_t histogram[BUCKETS];
+static uint64_t sent, arrived, window_opens, window_closes, now_ns;
 
 void fail(const char *format, ...) {
     va_list arguments;
@@ -47,46 +46,6 @@ void fail(const char *format, ...) {
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     exit(1);
-}
-
-static uint64_t clock_ns(clockid_t clock) {
-    struct timespec at;
-    if (clock_gettime(clock, &at)) fail("the clock of the server cannot be read: is it gone?");
-    return (uint64_t)at.tv_sec * 1000000000 + (uint64_t)at.tv_nsec;
-}
-
-static uint64_t server_cpu(void) {
-    clockid_t clock;
-    if (clock_getcpuclockid(pid, &clock)) fail("the server is gone");
-    return clock_ns(clock);
-}
-
-static long server_kb(void) {
-    char path[64], line[256];
-    long kb = 0;
-    snprintf(path, sizeof path, "/proc/%d/status", pid);
-    FILE *status = fopen(path, "r");
-    while (status && fgets(line, sizeof line, status)) sscanf(line, "VmRSS: %ld", &kb);
-    if (status) fclose(status);
-    return kb;
-}
-
-/* Latencies go into buckets that are 1/64 of an octave wide. */
-static void count_latency(uint64_t ns) {
-    int octave = ns < STEPS ? 0 : 63 - __builtin_clzll(ns) - 5;
-    uint64_t index = octave ? (uint64_t)octave * (STEPS / 2) + (ns >> octave) : ns;
-    histogram[index < BUCKETS ? index : BUCKETS - 1]++;
-}
-
-static double percentile_ms(double share) {
-    uint64_t wanted = (uint64_t)((double)counted * share), seen = 0;
-    for (uint64_t i = 0; i < BUCKETS; i++) {
-        seen += histogram[i];
-        if (seen <= wanted) continue;
-        uint64_t octave = i < STEPS ? 0 : i / (STEPS / 2) - 1;
-        return (double)((i - octave * (STEPS / 2)) << octave) / 1e6;
-    }
-    return 0;
 }
 
 static void reach(struct conn *c, enum state state) {
@@ -145,14 +104,13 @@ void delivered(struct conn *c, const uint8_t *message) {
     memcpy(&sender, message + ENVELOPE_HEADER + 8, 4);
     arrived++;
     if (sender == c->index) c->outstanding--;
-    if (now_ns >= window_opens && now_ns < window_closes) {
-        counted++;
-        count_latency(now_ns - at);
-    }
+    if (now_ns >= window_opens && now_ns < window_closes) count_latency(now_ns - at);
 }
 
-static int is_sender(const struct conn *c) { return c->index < talkers && c->index % (talkers / senders) == 0 &&
-                                                     c->index / (talkers / senders) < senders; }
+static int is_sender(const struct conn *c) {
+    int step = senders ? talkers / senders : 1;
+    return c->index < talkers && c->index % step == 0 && c->index / step < senders;
+}
 
 static void fill_window(struct conn *c) {
     while (sending && c->outstanding < window_size) send_message(c);
@@ -166,7 +124,8 @@ static void pull(struct conn *c) {
         int count = SSL_read(c->ssl, scratch + size, READ);
         if (count <= 0) {
             int why = SSL_get_error(c->ssl, count);
-            if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) fail("the server closed connection %d", c->index);
+            if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE)
+                fail("the server closed connection %d", c->index);
             break;
         }
         now_ns = clock_ns(CLOCK_MONOTONIC);
@@ -189,7 +148,8 @@ static void shake(struct conn *c) {
         return;
     }
     int why = SSL_get_error(c->ssl, done);
-    if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) fail("the handshake of connection %d failed", c->index);
+    if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE)
+        fail("the handshake of connection %d failed", c->index);
     watch_output(c, why == SSL_ERROR_WANT_WRITE);
 }
 
@@ -279,7 +239,8 @@ static void make_context(const char *alpn) {
     context = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
     SSL_CTX_set_ciphersuites(context, "TLS_AES_256_GCM_SHA384"); /* One cipher for all servers. */
-    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(context, 1); /* One recv for several records. */
     SSL_CTX_set_default_read_buffer_len(context, READ);
     uint8_t wire[32] = {alpn ? (uint8_t)strlen(alpn) : 0};
@@ -296,7 +257,7 @@ static void read_hex(FILE *file, uint8_t out[32]) {
     if (fgetc(file) == EOF) fail("the file of members is cut");
 }
 
-/* The count of rooms, a line a room (id, head, transcript, n, s), a line a member (seed, room). The first room talks. */
+/* The count of rooms; a line a room: id, head, transcript, n, s; a line a member: seed, room. The first room talks. */
 static void read_members(void) {
     FILE *file = fopen(members_file, "r");
     int count, room;
@@ -318,18 +279,22 @@ static void read_members(void) {
     fclose(file);
 }
 
+static void choose_protocol(const char *name) {
+    for (protocol = protocols; protocol->name && strcmp(protocol->name, name);) protocol++;
+}
+
 static void read_arguments(int count, char **arguments) {
     for (int i = 1; i < count; i++) {
         char *value = strchr(arguments[i], '=');
         if (!value) fail("KEY=VALUE, not %s", arguments[i]);
         *value++ = 0;
         const char *key = arguments[i];
-        if (!strcmp(key, "protocol")) for (protocol = protocols; protocol->name && strcmp(protocol->name, value);) protocol++;
+        if (!strcmp(key, "protocol")) choose_protocol(value);
         else if (!strcmp(key, "port")) server.sin_port = htons((uint16_t)atoi(value));
         else if (!strcmp(key, "pid")) pid = atoi(value);
         else if (!strcmp(key, "connections")) connections = atoi(value);
         else if (!strcmp(key, "senders")) senders = atoi(value);
-        else if (!strcmp(key, "window")) window_size = atoi(value); /* In flight for each sender; 0 where rate counts. */
+        else if (!strcmp(key, "window")) window_size = atoi(value); /* For each sender; 0 where rate counts. */
         else if (!strcmp(key, "rate")) rate = atof(value);          /* Messages a second in all. */
         else if (!strcmp(key, "payload")) payload_bytes = (size_t)atoi(value);
         else if (!strcmp(key, "envelope")) envelope_bytes = (size_t)atoi(value);
@@ -374,13 +339,14 @@ static void drain(void) {
 
 static void run_load(void) {
     open_window();
-    uint64_t cpu = server_cpu(), own = clock_ns(CLOCK_PROCESS_CPUTIME_ID), began = clock_ns(CLOCK_MONOTONIC);
-    counted = 0, memset(histogram, 0, sizeof histogram), window_opens = 0;
+    uint64_t cpu = process_cpu(pid), own = clock_ns(CLOCK_PROCESS_CPUTIME_ID), began = clock_ns(CLOCK_MONOTONIC);
+    forget_latencies(), window_opens = 0;
     turn_for(seconds);
-    cpu = server_cpu() - cpu, own = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - own;
+    cpu = process_cpu(pid) - cpu, own = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - own;
     double took = (double)(clock_ns(CLOCK_MONOTONIC) - began) / 1e9;
     window_closes = 0;
     drain();
+    uint64_t counted = latencies_counted();
     printf(",\"seconds\":%.4f,\"deliveries\":%lu,\"cpu_us\":%.4f,\"server_share\":%.3f,\"own_share\":%.3f,"
            "\"p50_ms\":%.4f,\"p99_ms\":%.4f,\"sent\":%lu,\"lost\":%ld",
            took, counted, (double)cpu / 1e3 / (double)(counted ? counted : 1), (double)cpu / 1e9 / took,
@@ -403,18 +369,18 @@ int main(int count, char **arguments) {
     make_context(protocol->alpn);
     epoll = epoll_create1(0);
 
-    long kb = server_kb();
-    uint64_t cpu = server_cpu();
+    long kb = process_kb(pid);
+    uint64_t cpu = process_cpu(pid);
     bring_all(LOGGED_IN, open_connection);
     turn_for(0.1);
-    double login_us = (double)(server_cpu() - cpu) / 1e3 / connections;
-    cpu = server_cpu();
+    double login_us = (double)(process_cpu(pid) - cpu) / 1e3 / connections;
+    cpu = process_cpu(pid);
     bring_all(LIVE, begin_following);
     turn_for(0.3 + idle_seconds);
-    double follow_us = (double)(server_cpu() - cpu) / 1e3 / connections;
-    printf("{\"connections\":%d,\"login_us\":%.1f,\"follow_us\":%.1f,\"kb_each\":%.2f", connections, login_us, follow_us,
-           (double)(server_kb() - kb) / connections);
+    double follow_us = (double)(process_cpu(pid) - cpu) / 1e3 / connections;
+    printf("{\"connections\":%d,\"login_us\":%.1f,\"follow_us\":%.1f,\"kb_each\":%.2f", connections, login_us,
+           follow_us, (double)(process_kb(pid) - kb) / connections);
     if (senders) run_load();
-    printf(",\"rss_kb\":%ld}\n", server_kb());
+    printf(",\"rss_kb\":%ld}\n", process_kb(pid));
     return 0;
 }

@@ -1,10 +1,13 @@
-/* What the two halves of the load generator share: connections (load.c) and what is said on them (speak.c). */
+/* What the parts of the load generator share: connections (load.c), what is said on them (speak.c), and figures
+ * (measure.c). */
 #ifndef CHATON_BENCH_LOAD_H
 #define CHATON_BENCH_LOAD_H
 
 #include <openssl/ssl.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
 
 /* The stamp of a message stands where an envelope has its ciphertext, which no server can judge. */
 #define ENVELOPE_HEADER 205
@@ -45,14 +48,21 @@ extern const struct protocol protocols[];
 extern uint8_t pin[32];
 extern size_t payload_bytes, envelope_bytes;
 
-/* What speak.c calls. */
+/* What speak.c calls, and measure.c. */
 void queue(struct conn *, const void *data, size_t size);
 void logged_in(struct conn *);
 void live(struct conn *);
 void delivered(struct conn *, const uint8_t *payload);
 void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-/* What load.c calls. */
+/* What load.c calls. Times are in ns. */
 void write_envelope(struct conn *, uint8_t *envelope);
+uint64_t clock_ns(clockid_t);
+uint64_t process_cpu(pid_t); /* With all its threads. */
+long process_kb(pid_t);
+void count_latency(uint64_t ns);
+void forget_latencies(void);
+uint64_t latencies_counted(void);
+double percentile_ms(double share);
 
 #endif

@@ -1,10 +1,10 @@
 """One suite over every store: what ``chaton.relay.store.base.Store`` promises."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from threading import Thread
 
 import pytest
+from msgspec.structs import replace
 
 from chaton.errors import StoreError
 from chaton.limits import UINT_MAX

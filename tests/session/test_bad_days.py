@@ -1,0 +1,262 @@
+"""What the simulation (tests/sim) has found, each as small as it could be made."""
+
+import pytest
+
+from chaton.errors import Refused
+from chaton.identity.ids import RoomId
+from chaton.limits import DAY_MS, HOUR_MS, MINUTE_MS
+from chaton.session import acts
+from chaton.session.content import Text
+from chaton.session.notices import Ended, Rejected, Sent, Warned
+from chaton.wire import frames
+from tests.session.world import START, Person, World, invite, joined, make_room, say, texts
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def warnings(person: Person) -> list[tuple[str, int]]:
+    return [(warning.code, warning.seq) for warning in person.told(Warned)]
+
+
+def test_the_first_direct_message_to_somebody_offline_is_read(world: World) -> None:
+    ada = world.person("ada")
+    ben = joined(world, ada, make_room(ada), "ben")
+    ben.disconnect()
+    say(ada, ada.ask(ada.session.direct(ben.identity)), "psst")
+    ben.restart()
+    world.settle()
+    assert texts(ben) == ["psst"]
+
+
+def test_a_cut_while_keys_are_published_leaves_no_room_deaf(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ben.restart()
+    while not ben.session.arrival._publishing:
+        ben.carry_out()
+        ben.listen()
+    ben.disconnect()
+    assert not ben.session.arrival.settled
+    ben.connect()
+    world.settle()
+    say(ada, room, "hello")
+    assert texts(ben) == ["hello"]
+
+
+def test_who_leaves_before_the_events_are_asked_for_is_out(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ben.disconnect()
+    ben.session.begin(ben.session.act(room, acts.leave()))
+    ben.connect()
+    world.settle()
+    assert ben.told(Ended)[0].code == "left"
+    with pytest.raises(Refused):
+        ben.session.say(room, Text("anybody?"), 1)
+
+
+def test_a_message_whose_key_cannot_be_had_is_announced(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben, cyd = joined(world, ada, room, "ben"), joined(world, ada, room, "cyd")
+    cyd.disconnect()
+    say(ben, room, "goodbye")
+    seq = ben.told(Sent)[0].seq
+    ben.ask(ben.session.act(room, acts.leave()))
+    cyd.restart()
+    world.settle()
+    assert texts(cyd) == []
+    assert warnings(cyd) == [("waiting", seq)]
+
+
+def test_what_follows_a_refused_message_waits_for_it(world: World) -> None:
+    """Otherwise all readers would be told that the relay withholds one."""
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    meter, sent = world.relay.hub.memory.meter, []
+    take = meter.take
+
+    def refuse_the_second(kind: str, *args: object) -> int:
+        sent.extend([kind] * (kind == "messages"))
+        return 100 if kind == "messages" and len(sent) == 2 else take(kind, *args)
+
+    meter.take = refuse_the_second
+    for text in ("one", "two", "three"):
+        ada.session.say(room, Text(text), 1)
+    world.settle()
+    assert texts(ben) == ["one"]
+    world.pass_time(1_000)
+    assert texts(ben) == ["one", "two", "three"]
+    assert not ben.told(Warned)
+
+
+def test_a_redacted_end_of_a_chain_is_not_withheld(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben, cyd = joined(world, ada, room, "ben"), joined(world, ada, room, "cyd")
+    say(ben, room, "one")
+    cyd.disconnect()
+    say(ben, room, "rude")
+    ada.ask(ada.session.act(room, acts.redact(ben.told(Sent)[-1].id)))
+    ben.restart()
+    world.settle()
+    say(ben, room, "three")
+    cyd.restart()
+    world.settle()
+    assert texts(cyd) == ["one", "three"]
+    assert [code for code, _ in warnings(cyd)] == ["pruned"]
+
+
+def test_newer_keys_that_a_message_names_meanwhile_are_fetched(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    say(ada, room, "one")
+    cyd = joined(world, ada, room, "cyd")
+    world.clock.now += HOUR_MS + MINUTE_MS
+    ben.session.tick(world.clock.now)
+    ben.session.say(room, Text("two"), 1)
+    while not ben.told(Sent):
+        ben.carry_out()
+        ben.listen()
+    ada.session.tick(world.clock.now)
+    ada.session.say(room, Text("three"), 1)
+    world.settle()
+    assert texts(ben)[-1] == texts(cyd)[-1] == "three"
+    assert not ada.told(Warned)
+
+
+def test_a_clock_set_back_holds_nothing_up(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ada.session.tick(world.clock.now + DAY_MS)
+    ada.session.rooms[room].sender._pause(1_000)
+    ada.session.tick(world.clock.now)
+    say(ada, room, "on time")
+    assert texts(ben) == ["on time"]
+
+
+def test_keys_made_under_a_clock_that_was_ahead_do_not_count(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ben.session.tick(world.clock.now + DAY_MS)
+    world.settle()
+    assert ben.told(Warned)[-1].code == "keys"
+    ben.session.say(room, Text("what year is it?"), 1)
+    world.settle()
+    world.pass_time(DAY_MS // 2)
+    say(ada, room, "the same")
+    assert texts(ben)[-1] == "the same"
+    assert not ada.told(Warned)
+    assert world.relay.hub.memory.bundles[ben.identity].row.counter == START + DAY_MS // 2
+
+
+def test_a_clock_behind_erases_no_keys_that_others_seal_to(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ben.session.tick(world.clock.now - 20 * MINUTE_MS)
+    ben.restart()
+    world.settle()
+    say(ada, room, "hello")
+    assert texts(ben) == ["hello"]
+    assert not ben.told(Warned)
+
+
+def test_nothing_is_said_in_a_closed_room(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ada.ask(ada.session.act(room, acts.close(None)))
+    with pytest.raises(Refused) as refusal:
+        ada.session.say(room, Text("echo?"), 1)
+    assert refusal.value.code == "closed"
+    world.pass_time(2 * DAY_MS)
+    assert not ada.session.rooms[room].outbox
+
+
+def test_a_repetition_takes_nobodys_place(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+
+    def repeat(number: int, frame: frames.AnyRelayFrame) -> list[frames.AnyRelayFrame]:
+        if number != ben.connection or not isinstance(frame, frames.Event):
+            return [frame]
+        return [frame, frames.Event(frame.room, frame.s + 1, frame.at, frame.kind, frame.sender, frame.body)]
+
+    world.relay.twist = repeat
+    say(ada, room, "once")
+    for _ in range(2):
+        lines = ben.session.rooms[room].timeline.backlog()
+        assert [str(line.text) for line in lines] == ["once"]
+        ben.disconnect()
+        ben.start()
+    assert [code for code, _ in warnings(ben)] == ["undecryptable"]
+
+
+def stopped(world: World, person: Person, room: RoomId) -> None:
+    """The relay shows something impossible of a room to one person, then is honest again."""
+    world.relay.tell(person.connection, frames.Event(room, 99, START, 1, bytes(32), bytes(541)))
+    world.settle()
+
+
+def test_a_room_that_stops_hands_back_what_was_typed(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    world.relay.hub.suspended = True
+    ada.session.say(room, Text("typed"), 3)
+    world.settle()
+    stopped(world, ada, room)
+    rejected = ada.told(Rejected)[0]
+    assert (rejected.code, rejected.ref, rejected.text) == ("security", 3, "typed")
+
+
+def test_an_owner_comes_back_into_a_room_that_was_stopped(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    say(ben, room, "before")
+    link = invite(ada, room)
+    stopped(world, ada, room)
+    assert ada.session.rooms[room].entry.status == "stopped"
+    assert ada.ask(ada.session.join(link, "ada")) == room
+    say(ben, room, "sealed for her while she was out")
+    say(ben, room, "after")
+    say(ada, room, "here")
+    assert texts(ada) == ["before", "after", "here"]
+    assert texts(ben)[-1] == "here"
+
+
+def test_who_was_put_out_and_has_an_old_link_is_told_why(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=True)))
+    link = invite(ada, room)
+    world.clock.now += 2 * DAY_MS
+    with pytest.raises(Refused) as refusal:
+        ben.ask(ben.session.join(link, "ben"))
+    assert refusal.value.code == "invite-expired"
+
+
+def test_a_direct_room_with_somebody_who_is_gone_is_refused(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    before = dict(ada.disk)
+    ada.ask(ada.session.direct(ben.identity))
+    ben.ask(ben.session.act(room, acts.leave()))
+    ada.disk = before
+    ada.restart()
+    world.settle()
+    with pytest.raises(Refused) as refusal:
+        ada.ask(ada.session.direct(ben.identity))
+    assert refusal.value.code == "stranger"
