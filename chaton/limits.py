@@ -46,6 +46,7 @@ CHAIN_MESSAGES = 100  # indices 0..99 are sent
 CHAIN_INDEX_MAX = 127  # the reader's bound
 CHAIN_LIFE_MS = HOUR_MS
 CHAINS_EARLY_MAX = 64  # kept per sender and room
+EARLY_PER_ROOM_MAX = 2 * 1_024  # of all senders, who need not be members: their records may be still to come
 
 # §7 Messages
 PAD_MIN = 256

@@ -4,6 +4,7 @@ Nothing of security rests on a nick: identity is the key. The Unicode tables dif
 here is part of the fold.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Final
@@ -19,6 +20,10 @@ _ALIKE: Final = str.maketrans(
     "аеорсухіјѕԁӏԛԝһνοραικυτ",
     "aeopcyxijsdlqwhvopaikut",
 )
+# Characters that are drawn as nothing or as a blank, though Unicode calls them letters, marks or symbols.
+_BLANK: Final = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2800, 0x3164, *range(0xFE00, 0xFE10),
+                 0xFFA0, *range(0xE0100, 0xE01F0)}  # fmt: skip
+_SUFFIXED: Final = re.compile(r"~[0-9a-f]{8}$")
 _MIXED_FREELY: Final = {"HIRAGANA", "KATAKANA", "CJK", "HANGUL", "BOPOMOFO"}
 
 
@@ -46,7 +51,12 @@ def nick_key(text: str) -> str:
         folded = str(get_profile("NicknameCaseMapped:CaseFold").enforce(text))
     except UnicodeEncodeError:
         folded = unicodedata.normalize("NFKC", text).casefold().strip()
-    return folded.translate(_ALIKE)
+    return "".join(filter(_is_drawn, folded)).translate(_ALIKE)
+
+
+def _is_drawn(character: str) -> bool:
+    """Whether a character leaves a mark on the screen: two nicks must not differ by what nobody sees."""
+    return unicodedata.category(character) not in {"Cf", "Cc"} and ord(character) not in _BLANK
 
 
 def mixes_scripts(text: str) -> bool:
@@ -67,6 +77,7 @@ def distinguish(claims: Iterable[tuple[Identity, str, int]]) -> dict[Identity, s
     taken: set[str] = set()
     for identity, nick, _ in sorted(claims, key=lambda claim: (claim[2], claim[0])):
         key = nick_key(nick)
-        shown[identity] = nick if nick and key not in taken else f"{nick}~{identity.short}"
+        alone = key and key not in taken and not _SUFFIXED.search(nick)
+        shown[identity] = nick if alone else f"{nick}~{identity.short}"
         taken.add(key)
     return shown

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from chaton.errors import ChatonError, InvalidLog, Refused
+from chaton.errors import ChatonError, InvalidLog, Malformed, Refused
 from chaton.identity.ids import Identity, Nonce, RoomId
 from chaton.identity.login import Challenge, LoginAnswer
 from chaton.identity.statement import Label
@@ -23,7 +23,7 @@ from chaton.session.keyring import Keyring
 from chaton.session.notices import Warned
 from chaton.session.parcels import Postbox
 from chaton.session.room import Room
-from chaton.session.text import clean, clean_line
+from chaton.session.text import clean_line
 from chaton.wire import frames
 
 PARCELS_DEADLINE_MS = 10 * SECOND_MS
@@ -53,18 +53,22 @@ class Arrival:
     _skewed: bool = False
     _publishing: bool = False
     _shown: bool = False
+    _greeted: bool = False
     _directs: list[tuple[Identity, RoomId]] = field(default_factory=list)
     _settling: Errand[None] | None = None
 
     def disconnected(self) -> None:
         """The connection is gone, and with it the way to live on it: the next one has its own."""
-        self.settled = self._publishing = self._shown = False
+        self.settled = self._publishing = self._shown = self._greeted = False
         if self._settling is not None:
             self.context.desk.give_up(self._settling)
         self.postbox.disconnected()
 
     def welcome(self, frame: frames.Welcome) -> None:
         """Answer the relay's nonce: a signature that serves for this relay's key and this connection alone (§8)."""
+        if self._greeted:
+            raise Malformed("a second Welcome on one connection")
+        self._greeted = True
         context, self.relay_nonce = self.context, Nonce(frame.nonce)
         self._skewed = abs(context.now - frame.now) > CLOCK_SKEW_MAX_MS
         if self._skewed:
@@ -77,6 +81,8 @@ class Arrival:
 
     def arrived(self, frame: frames.LoggedIn) -> None:
         """Logged in: first the logs, then the parcels, then new keys, then the events (§§4, 5)."""
+        if self.context.desk.connected:
+            raise Malformed("a second LoggedIn on one connection")
         self.context.desk.connected = True
         self._parcels_by = self.context.now + PARCELS_DEADLINE_MS
         self._directs = [(Identity(summary.peer), RoomId(summary.room)) for summary in frame.directs]
@@ -191,7 +197,7 @@ class Arrival:
         """A bundle under the own identity that is not one's own work: somebody has a copy of the key (§4)."""
         told = yield frames.Bundles(0, [self.context.me])
         for raw in told.bundles:
-            if raw[3:35] == self.context.me and self.keyring.current and not self.keyring.made(raw):
+            if self.keyring.is_of_a_clone(raw):
                 detail = "somebody else uses your identity: another copy of this profile is running, or was stolen"
                 self.context.tell(Warned(None, "clone", clean_line(detail)))
 
@@ -202,11 +208,11 @@ class Arrival:
 
 def login_refused(frame: frames.Refused) -> ChatonError:
     """Why the relay did not let one in."""
-    return Refused(str(clean(frame.code)), str(clean(frame.detail)), retry_ms=frame.retry_ms)
+    return Refused(str(clean_line(frame.code)), str(clean_line(frame.detail)), retry_ms=frame.retry_ms)
 
 
 def goodbye(frame: frames.Goodbye) -> ChatonError:
     """What a goodbye means: to come back, or not to."""
     if frame.code in {"shutdown", "idle", "limited"}:
-        return Interrupted(f"the relay said goodbye: {clean(frame.detail)}")
-    return Refused(str(clean(frame.code)), str(clean(frame.detail)), retry_ms=frame.retry_ms)
+        return Interrupted(f"the relay said goodbye: {clean_line(frame.detail)}")
+    return Refused(str(clean_line(frame.code)), str(clean_line(frame.detail)), retry_ms=frame.retry_ms)

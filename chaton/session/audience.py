@@ -77,7 +77,9 @@ class Delivery:
         answer = yield frames.Parcels(0, self.room, parcels)
         refused = {raw[3:35] for raw in answer.stale} | set(answer.absent)
         served.update(Identity(one.to) for one in parcels if one.to not in refused)
-        return _learn(self.peers, answer.stale)
+        # The relay names who has newer keys, not who gets this: only those it was sealed to a moment ago count.
+        asked = {one.to for one in parcels}
+        return [identity for identity in _learn(self.peers, answer.stale) if identity in asked]
 
     def _sealed(self, to: Bundle) -> frames.ParcelTo | None:
         """One parcel, or None for a bundle that nothing can be sealed to: its owner is skipped, nobody else is."""

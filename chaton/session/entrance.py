@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chaton.errors import Refused
+from chaton.errors import InvalidLog, ProfileError, Refused
 from chaton.identity.ids import Head, Identity, RoomId, Transcript
 from chaton.identity.safety import direct_room
 from chaton.identity.secret import RoomInfoKey
@@ -36,6 +36,7 @@ class Entrance:
     peers: Peers
     arrival: Arrival
     known_as: Callable[[Identity], SafeText]
+    damaged: set[RoomId]
 
     def create(self, name: str, topic: str, nick: str, *, approve: bool, max_members: int) -> Errand[RoomId]:
         """Make a room, own it, and take a nick there."""
@@ -45,6 +46,8 @@ class Entrance:
         genesis = sign_record(body, seed=context.seed, room=RoomId.zero(), n=0, prev=Head.zero(), t=context.now)
         yield Until(lambda: self.arrival.settled)
         accepted: frames.Accepted = yield frames.Create(0, genesis.raw)
+        if (accepted.s, accepted.transcript) != (0, genesis.head):
+            raise InvalidLog("the relay begins the room with something else than its GENESIS")
         history = History(0, Transcript(accepted.transcript))
         view = View.of_log(context.me, [genesis.raw], history, 0)
         room = self._room(self._entry(view.room, rik), view)
@@ -56,6 +59,9 @@ class Entrance:
     def join(self, link: Link, nick: str) -> Errand[RoomId]:
         """Join by a link: read the log, check it, then sign JOIN at its head."""
         prepared = prepare_nick(nick)
+        if link.room in self.damaged:
+            hint = "join it from another profile (--profile DIR), as somebody new"
+            raise ProfileError("what this profile kept of this room is damaged", hint=hint)
         known = self.rooms.get(link.room)
         if known is None or known.entry.status in {"out", "stopped"}:
             yield from self._join(link, prepared)
@@ -82,6 +88,7 @@ class Entrance:
         if refusal is not None and room.member is None and not room.pending:
             raise refusal  # One who was put out reads the log up to there, which says nothing of this link.
         check_invited(room, link)
+        self._check_continues(room)
         if room.member is not None or room.pending:
             room.entry.join = own_join(room).raw  # The answer to it was lost: the relay gives the same one again.
         yield from self.arrival.publish()
@@ -95,6 +102,12 @@ class Entrance:
         self._admit(room, accepted, record)
         if room.member is not None:
             self.context.tell(room.joined())
+
+    def _check_continues(self, room: Room) -> None:
+        """A room that one was in before goes on from there: nothing that one knows of it is undone by rejoining."""
+        earlier = self.rooms.get(room.view.room)
+        if earlier is not None and room.view.state.head_at(earlier.view.state.n) != earlier.view.state.head:
+            raise InvalidLog("the relay shows an older or another log of this room than before")
 
     def _read_log(self, link: Link) -> Errand[tuple[LogTold, Refused | None]]:
         """Read a log by a link, or as a member: a link of one use is used up by a JOIN whose answer was lost.
@@ -116,12 +129,15 @@ class Entrance:
     def _admit(self, room: Room, accepted: frames.Accepted, record: Record) -> None:
         """The own GENESIS or JOIN is event s: the transcript begins there, as the relay states it (§3)."""
         entry, earlier = room.entry, self.rooms.get(room.view.room)
+        if earlier is not None and record.n != earlier.entry.first_n and accepted.s <= earlier.view.history.s:
+            raise InvalidLog("the relay seats us among events that we have seen before")
         entry.first_s, entry.first_t, entry.first_n = accepted.s, accepted.transcript, record.n
         entry.status, entry.join = "in" if room.member is not None else "joining", b""
         room.view.n, room.view.history = record.n, History(accepted.s, Transcript(accepted.transcript))
         for number, one in enumerate(room.view.records):
             self.context.keep(RecordEntry(room=room.view.room, n=number, raw=one.raw))
         self.context.keep(entry)
+        room.timeline.redact_before(room.view.records, accepted.s)
         if earlier is not None:
             room.timeline.take_over(earlier.timeline)
         self.rooms[room.view.room] = room

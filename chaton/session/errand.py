@@ -13,7 +13,7 @@ import msgspec
 
 from chaton.errors import ChatonError, Malformed, Refused, Unreachable
 from chaton.limits import RECORDS_MAX
-from chaton.session.text import clean
+from chaton.session.text import clean_line
 from chaton.wire import frames
 from chaton.wire.frames import AnyClientFrame, AnyRelayFrame
 
@@ -152,4 +152,4 @@ def refusal(frame: frames.Refused) -> Refused:
     """The error that a Refused frame stands for; the relay's sentence is made harmless."""
     if frame.code == "head-moved":
         return HeadMoved(frame.records)
-    return Refused(str(clean(frame.code)), str(clean(frame.detail)), retry_ms=frame.retry_ms)
+    return Refused(str(clean_line(frame.code)), str(clean_line(frame.detail)), retry_ms=frame.retry_ms)

@@ -99,8 +99,10 @@ class Inbox:
             self.entry.claimants.append(claimant)
         self.context.keep(self.entry)
         self.context.keep(ForkEntry(room=self.view.room, s=s, at=self.context.now, evidence=evidence))
-        self._warn("fork", "the relay shows others another history of this room; sending is stopped until you compare "
-                   "safety codes (/verify) and go on (/verify ok)", s)  # fmt: skip
+        seat = self.view.register.seats.get(claimant)
+        who = self.teller.called(seat.identity) if seat else "somebody"
+        detail = f"{who} holds another history of this room: the relay shows people different things, or {who} lies; "
+        self._warn("fork", detail + "sending is stopped until you compare codes (/verify) and go on (/verify ok)", s)
 
     def excuse(self) -> None:
         """The person has compared codes and goes on: the claims seen so far are only refused from now on."""

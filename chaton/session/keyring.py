@@ -48,27 +48,31 @@ class Keyring:
         return self._context.lasting and now - current.bundle.counter >= BUNDLE_ROTATE_MS
 
     def renew(self, *, guest: bool) -> OwnBundle:
-        """Make the next one. What was made while the clock was ahead was refused by the relay, and no longer counts."""
+        """Make the next one; the keys of those before stay 10 min, for parcels under way.
+
+        What was made while the clock was ahead was refused by the relay, and no longer counts.
+        """
         for ahead in [own.id for own in self._opened.values() if self._ahead(own)]:
             self._erase(ahead)
         context, current = self._context, self.current
         counter = max(current.bundle.counter + 1 if current else 0, context.now)
         life = BUNDLE_LIFE_GUEST_MS if guest else BUNDLE_LIFE_MS
         own = make_bundle(context.seed, counter=counter, expires=counter + life, entropy=context.entropy)
+        for entry in self._entries.values():
+            if not entry.replaced:
+                entry.replaced = context.now
+                context.keep(entry)
         entry = OwnBundleEntry(raw=own.bundle.raw, id=own.id, box=own.box, mlkem=own.mlkem)
         self._entries[own.id], self._opened[own.id] = entry, own
         context.keep(entry)
         return own
 
     def published(self, bundle: BundleId) -> None:
-        """The relay gives this one out now: the keys of those before stay 10 min, for parcels under way."""
-        for entry in self._entries.values():
-            if entry.id == bundle and not entry.shown:
-                entry.shown = True
-                self._context.keep(entry)
-            elif entry.id != bundle and not entry.replaced:
-                entry.replaced = self._context.now
-                self._context.keep(entry)
+        """The relay gives this one out now."""
+        entry = self._entries.get(bundle)
+        if entry is not None and not entry.shown:
+            entry.shown = True
+            self._context.keep(entry)
 
     def erase_replaced(self) -> None:
         """Erase private keys 10 min after they were replaced, by the own clock, whatever the relay says."""
@@ -83,9 +87,16 @@ class Keyring:
         del self._opened[bundle]
         self._context.forget(self._entries.pop(bundle))
 
-    def made(self, raw: bytes) -> bool:
-        """Whether a bundle under one's own identity is one's own work; otherwise somebody has a copy of the key."""
-        return any(entry.raw == raw for entry in self._entries.values())
+    def is_of_a_clone(self, raw: bytes) -> bool:
+        """Whether a bundle is truly signed by one's own key, newer than one's own, and not one's own work (§4)."""
+        current = self.current
+        try:
+            bundle = Bundle.decode(raw)
+        except ProtocolError:
+            return False
+        if bundle.identity != self._context.me or current is None or bundle.counter < current.bundle.counter:
+            return False
+        return all(entry.raw != raw for entry in self._entries.values())
 
 
 class Peers:

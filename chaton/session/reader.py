@@ -9,7 +9,14 @@ from typing import TypeAlias
 
 from chaton.errors import ChainRefused, MessageRefused, ProtocolError
 from chaton.identity.ids import ChainId, Identity, Instance, RoomId
-from chaton.limits import CHAIN_INDEX_MAX, CHAINS_EARLY_MAX, HELD_PER_CHAIN_MAX, HELD_PER_ROOM_MAX
+from chaton.limits import (
+    CHAIN_INDEX_MAX,
+    CHAINS_EARLY_MAX,
+    EARLY_PER_ROOM_MAX,
+    HELD_PER_CHAIN_MAX,
+    HELD_PER_ROOM_MAX,
+    RECORDS_MAX,
+)
 from chaton.room.envelope import Envelope
 from chaton.session.register import Seat
 from chaton.session.view import View
@@ -94,6 +101,7 @@ class Reader:
         last: Of each membership, its last opened message: event and chain.
         early: Chain keys of records that the fold has not reached, by sender.
         pruned: How many bare ids this room has shown.
+        ended: Chains that were spent since they were kept last.
         dropped_messages: Held messages that the bounds have dropped; ``dropped_grants`` the same of early keys.
     """
 
@@ -103,6 +111,7 @@ class Reader:
     held: OrderedDict[ChainId, list[HeldMessage]] = field(default_factory=OrderedDict)
     early: dict[Identity, list[Grant]] = field(default_factory=dict)
     pruned: int = 0
+    ended: list[KnownChain] = field(default_factory=list)
     dropped_messages: list[HeldMessage] = field(default_factory=list)
     dropped_grants: list[Grant] = field(default_factory=list)
 
@@ -133,6 +142,8 @@ class Reader:
             return None
         if (statement.room, statement.sender) != (room, sender) or room != self.view.room or sender == self.view.me:
             raise ChainRefused("a chain key that is not its sender's own", reason="sender")
+        if statement.n > RECORDS_MAX:
+            raise ChainRefused("a chain key from behind the end of any log", reason="sender")
         if statement.n > self.view.state.n:
             self._keep_early(sender, grant)
             return None
@@ -152,11 +163,9 @@ class Reader:
         return grants
 
     def touched(self, chain: ChainId) -> list[KnownChain]:
-        """The chain, and the spent ones of its membership: those that its first message may just have ended."""
-        known = self.chains[chain]
-        who = known.statement.sender, known.statement.inst
-        spent = (one for one in self.chains.values() if one.read is None and one is not known)
-        return [known, *(one for one in spent if (one.statement.sender, one.statement.inst) == who)]
+        """The chain, and those that have ended since this was asked last: what is to be kept anew."""
+        ended, self.ended = self.ended, []
+        return [self.chains[chain], *(one for one in ended if one.statement.id != chain)]
 
     def _parse(self, raw: bytes) -> Envelope:
         envelope = Envelope.decode(raw)
@@ -178,6 +187,11 @@ class Reader:
         kept.append(grant)
         self.dropped_grants += kept[:-CHAINS_EARLY_MAX]
         del kept[:-CHAINS_EARLY_MAX]
+        while sum(map(len, self.early.values())) > EARLY_PER_ROOM_MAX:
+            first = next(iter(self.early))
+            self.dropped_grants.append(self.early[first].pop(0))
+            if not self.early[first]:
+                del self.early[first]
 
     def _hold(self, chain: ChainId, message: HeldMessage) -> None:
         messages = self.held.setdefault(chain, [])
@@ -199,6 +213,7 @@ class Reader:
                 outcomes.append(self._unopened(message.raw, message.s, refusal))
         who = (known.statement.sender, known.statement.inst)
         if known.started and self.last[who][1] != known.statement.id:
+            self.ended.append(known)
             known.read = None  # A newer chain of this membership has spoken since.
         return outcomes
 

@@ -126,6 +126,7 @@ def _known(chain: ChainEntry) -> KnownChain:
 def _replay(room: Room, events: list[EventEntry]) -> None:
     """Lines, redactions and the last chain of each sender, in the order of events."""
     n = room.entry.first_n
+    room.timeline.redact_before(room.view.records[: n + 1], room.entry.first_s)
     for event in events:
         if event.kind == KIND_RECORD:
             if event.s <= room.entry.first_s:

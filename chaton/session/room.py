@@ -45,6 +45,7 @@ class Room:
         known_as: How other rooms name somebody.
         following: Whether its events are asked for; ``caught_up`` whether they are live.
         log_current: Whether the fold has caught up since the last login; ``submitting`` whether a record is under way.
+        looking: Whether its log is being looked at again, after a hint of the relay.
         lost_links: Invites that a removal deleted while they had uses left, by the number of its record.
     """
 
@@ -59,6 +60,7 @@ class Room:
     caught_up: bool = False
     log_current: bool = False
     submitting: bool = False
+    looking: bool = False
     lost_links: dict[int, LiveInvite] = field(default_factory=dict)
     reader: Reader = field(init=False)
     sender: Sender = field(init=False)

@@ -16,7 +16,7 @@ from chaton.room.link import Address, Link
 from chaton.room.records import Record, Role
 from chaton.session import acts
 from chaton.session.arrival import Arrival, goodbye, login_refused
-from chaton.session.content import Alive, Content
+from chaton.session.content import Alive, Content, Plaintext
 from chaton.session.context import Context
 from chaton.session.effects import Answer, Effect, HangUp
 from chaton.session.entrance import Entrance
@@ -28,10 +28,12 @@ from chaton.session.errands import (
     submit,
 )
 from chaton.session.keyring import Keyring, Peers
+from chaton.session.memory import RoomEntry
+from chaton.session.notices import Warned
 from chaton.session.parcels import Postbox
 from chaton.session.restore import Memory, restore_room
 from chaton.session.room import Room
-from chaton.session.text import SafeText
+from chaton.session.text import SafeText, clean_line
 from chaton.wire import frames
 from chaton.wire.frames import AnyRelayFrame
 
@@ -48,6 +50,7 @@ class Session:
 
     Attributes:
         rooms: Every room of this relay that one is in, waits for, or was in.
+        damaged: Rooms of which the profile holds something that does not fit together; the others go on without them.
         arrival: How far this connection has come.
     """
 
@@ -55,11 +58,14 @@ class Session:
         self.context = context
         self.address = address
         self.rooms: dict[RoomId, Room] = {}
+        self.damaged: set[RoomId] = set()
         self.keyring = Keyring(context, memory.bundles)
         self.peers = Peers(context, memory.peers, self._knows)
         self._postbox = Postbox(context, self.keyring, self.rooms)
         self.arrival = Arrival(context, address, self.rooms, self.keyring, self._postbox, self._direct_room)
-        self._entrance = Entrance(context, address, self.rooms, self.keyring, self.peers, self.arrival, self.known_as)
+        self._entrance = Entrance(
+            context, address, self.rooms, self.keyring, self.peers, self.arrival, self.known_as, self.damaged
+        )
         self._last_ticket = 0
         self._errands: dict[int, Errand[Any]] = {}
         self._last_round = 0
@@ -76,9 +82,7 @@ class Session:
         }
         for entry in memory.rooms:
             if entry.first_t or entry.peer:
-                self.rooms[entry.room] = restore_room(
-                    context, self.keyring, self.peers, entry, memory.of_room[entry.room], self.known_as
-                )
+                self._restore(entry, memory)
 
     # --- the connection ---
 
@@ -106,10 +110,8 @@ class Session:
         handler = self._handlers.get(type(frame))
         if isinstance(frame, frames.Refused) and frame.ref == 0:
             self.context.effects.append(HangUp(login_refused(frame)))
-        elif handler is not None:
-            handler(frame)
         else:
-            self._answered(frame)
+            self._handle(handler or self.context.desk.answer, frame)
         self.context.desk.poll()
 
     def tick(self, now: int) -> None:
@@ -241,9 +243,18 @@ class Session:
 
     # --- inside ---
 
-    def _answered(self, frame: AnyRelayFrame) -> None:
+    def _restore(self, entry: RoomEntry, memory: Memory) -> None:
+        kept = memory.of_room[entry.room]
         try:
-            self.context.desk.answer(frame)
+            self.rooms[entry.room] = restore_room(self.context, self.keyring, self.peers, entry, kept, self.known_as)
+        except ChatonError as broken:
+            self.damaged.add(entry.room)
+            detail = f"what this profile kept of the room {entry.room.short} does not read: {broken}"
+            self.context.tell(Warned(entry.room, "damaged", clean_line(detail)))
+
+    def _handle(self, handler: Callable[[Any], object], frame: AnyRelayFrame) -> None:
+        try:
+            handler(frame)
         except Malformed as broken:
             self.context.effects.append(HangUp(SecurityStop(f"the relay breaks the protocol: {broken}")))
 
@@ -290,11 +301,15 @@ class Session:
 
     def _log_moved(self, room: RoomId) -> None:
         found = self.rooms.get(room)
-        if found is not None and found.entry.peer is None:
+        if found is not None and found.entry.peer is None and not found.looking:
+            found.looking = True
             self.arrival.run(found, self._look_again(found))
 
     def _look_again(self, room: Room) -> Errand[None]:
-        yield from self.arrival.catch_up(room)
+        try:
+            yield from self.arrival.catch_up(room)
+        finally:
+            room.looking = False
         if room.member is not None:
             self.arrival.follow(room)
             yield Until(lambda: room.caught_up)
@@ -315,6 +330,7 @@ class Session:
 
 
 def _last_said(room: Room) -> int:
-    """When one's own last message is from, in ms, or one's own membership."""
-    own = (entry.at for entry in room.timeline.messages.values() if entry.state == "own")
+    """When one's own last message is from, or one's own membership: in ms, by the own clock."""
+    messages = room.timeline.messages.values()
+    own = (Plaintext.decode(entry.plain).clock for entry in messages if entry.state == "own")
     return max(own, default=room.view.records[room.entry.first_n].t)

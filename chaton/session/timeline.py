@@ -42,7 +42,7 @@ class Timeline:
         message = MessageId(entry.id)
         content = Plaintext.decode(entry.plain).content
         result = self.thread.post(Post(entry.s, message, entry.sender, entry.inst or Instance.zero(), content))
-        redacted = self._play_redactions(message)
+        redacted = result is Result.LINE and self._play(message, self.redactions.get(message, []))
         return None if result is Result.IGNORE or redacted else self.said(entry)
 
     def take_over(self, earlier: "Timeline") -> None:
@@ -56,8 +56,9 @@ class Timeline:
         assert isinstance(record.body, Redact)
         inst = self.view.register.inst_of(record.actor, record.n)
         rank = self.view.register.rank_at(inst, record.n) if inst else Role.MEMBER
-        self.redactions.setdefault(record.body.message, []).append((s, record.n, rank))
-        return self._play_redactions(record.body.message)
+        redaction = (s, record.n, rank)
+        self.redactions.setdefault(record.body.message, []).append(redaction)
+        return self._play(record.body.message, [redaction])
 
     def said(self, entry: EventEntry, line: Line | None = None) -> Said:
         """The notice of a message as it was sent, or as its line stands now."""
@@ -88,12 +89,18 @@ class Timeline:
         lines = (line for line in self.thread.in_order() if line.s > after and line.shows is not Shows.REDACTED)
         return [self.said(self.messages[line.id], line) for line in lines]
 
-    def _play_redactions(self, message: MessageId) -> bool:
-        """Let the REDACTs of a message count whose signers outranked its author then."""
+    def redact_before(self, records: list[Record], s: int) -> None:
+        """Take in the REDACTs of a log from before one's own membership, which begins with event ``s``."""
+        for record in records:
+            if isinstance(record.body, Redact):
+                self.redact(record, s)
+
+    def _play(self, message: MessageId, redactions: list[tuple[int, int, Role]]) -> bool:
+        """Let those REDACTs of a message count whose signers outranked its author then."""
         line, played = self.thread.lines.get(message), False
         if line is None:
             return False
-        for s, n, rank in self.redactions.get(message, []):
+        for s, n, rank in redactions:
             if rank > self.view.register.rank_at(line.inst, n):
                 post = Post(s, message, line.identity, line.inst, None)
                 played |= self.thread.post(post) is Result.ACCEPT

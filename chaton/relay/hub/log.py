@@ -235,13 +235,13 @@ def _your_turn(room: Room, waiter: Waiter) -> Reply:
 def read(memory: Memory, session: Session, who: Identity | None, frame: Log) -> Decision:
     """Tell a room's records: to members, to those who wait or peek, and to who is out up to the record that did it."""
     room = memory.room(frame.room)
+    if room.state.direct:
+        raise No("no-room")  # The same word as for a room that is none, so that nobody learns who talks to whom.
     last = room.state.n
     if room.id not in session.peeks and (who is None or room.standing(who) is Standing.OUT):
         if who is None or who not in room.outs:
             raise No("not-member")
         last = room.outs[who]
-    if room.state.direct:
-        raise No("no-room", "a direct room has no log")
     pages = _pages(frame.ref, room.records, frame.after + 1, last, room.state.heads[last])
     return Decision(asker=(session.id, frame.ref), then=[Pages(session.id, pages)])
 

@@ -30,6 +30,8 @@ def send(memory: Memory, session: Session, who: Identity, frame: Send, now: int)
         return Decision(asker=(session.id, frame.ref), then=[Reply(session.id, accepted)])
     _check_order(session, room, header)
     member = _may_send(room, who, header)
+    if s is not None:
+        raise No("format", "this message is somebody else's, and in the room already: say something of your own")
     session.refused.pop(room.id, None)
     transcript = room.add_message(message, Author(who, member.inst))
     s = room.history.s
