@@ -4,7 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from chaton.errors import InvalidLog
+from chaton.identity.bundle import bundle_body
 from chaton.identity.ids import MessageId, RoomId
+from chaton.identity.statement import Label
 from chaton.limits import BUNDLE_KEY_GRACE_MS, BUNDLE_ROTATE_MS, DAY_MS, HOUR_MS
 from chaton.room.names import distinguish
 from chaton.room.records import Role
@@ -266,3 +268,38 @@ def test_a_mod_is_no_admin(world: World) -> None:
     ada.session.say(room, Text("still ada's"), 1)
     world.settle()
     assert ada.session.rooms[room].teller.name == "ops"
+
+
+def test_one_members_broken_keys_keep_nobody_from_sending(world: World) -> None:
+    """Ben signs and publishes keys that nothing can be sealed to; an honest relay cannot tell."""
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben, cyd = joined(world, ada, room, "ben"), joined(world, ada, room, "cyd")
+    world.pass_time(2 * HOUR_MS)
+    world.clock.now += 1
+    own = ben.session.keyring.current.bundle
+    body = bundle_body(ben.identity, world.clock.now, world.clock.now + DAY_MS, bytes(32), own.mlkem768)
+    broken = body + ben.seed.sign(Label.BUNDLE, body)
+
+    def publish():
+        yield frames.Publish(0, broken)
+
+    ben.ask(publish())
+    say(ada, room, "hello")
+    assert texts(cyd) == ["hello"]
+    assert texts(ben) == []
+    assert [warning.code for warning in ada.told(Warned)] == ["unreachable"]
+
+
+def test_no_sending_chain_is_on_disk(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    joined(world, ada, room, "ben")
+    say(ada, room, "hello")
+    ada.disconnect()
+    ada.session.say(room, Text("not sent yet"), 2)
+    ada.carry_out()
+    grant = ada.session.rooms[room].sender.chain.grant()
+    kept = b"".join(ada.disk.values())
+    assert grant.secret.reveal() not in kept
+    assert b"not sent yet" in kept

@@ -13,9 +13,9 @@ from chaton.identity.bundle import Bundle, bundle_body, parcel_recipient
 from chaton.identity.ids import Identity, RoomId
 from chaton.identity.statement import Label, Seed
 from chaton.vault import parcel as module
-from chaton.vault.bundle import OwnBundle, restore_bundle
+from chaton.vault.bundle import OwnBundle, make_bundle, restore_bundle
 from chaton.vault.entropy import system_entropy
-from chaton.vault.keys import BoxKey, MlkemSeed
+from chaton.vault.keys import BoxKey, MlkemSeed, new_seed
 from chaton.vault.parcel import KIND_CHAIN, KIND_NEED, Need, OpenedParcel, open_parcel, seal_parcel
 
 from .vectors import ROOM, Counting, Recorded, flipped, load, own_bundle, person
@@ -219,3 +219,16 @@ def test_need_reads_one_form_only(raw: bytes) -> None:
 def test_need_has_its_fields_where_they_belong() -> None:
     need = Need.decode(b"c" * 32 + (1234).to_bytes(8) + b"b" * 32)
     assert dataclasses.astuple(need) == (b"c" * 32, 1234, b"b" * 32)
+
+
+def test_neither_half_of_the_keys_opens_a_parcel() -> None:
+    """Who breaks X25519 alone, or ML-KEM alone, still opens nothing."""
+    entropy = system_entropy
+    mine, other = (make_bundle(new_seed(entropy), counter=1, expires=2, entropy=entropy) for _ in range(2))
+    sender = new_seed(entropy)
+    parcel = seal_parcel(sender, RoomId(b"r" * 32), mine.bundle, KIND_NEED, bytes(72), entropy)
+    assert open_parcel(parcel, mine.bundle.identity, mine).kind == KIND_NEED
+    for half in (OwnBundle(mine.bundle, mine.box, other.mlkem), OwnBundle(mine.bundle, other.box, mine.mlkem)):
+        with pytest.raises(ParcelRefused) as refusal:
+            open_parcel(parcel, mine.bundle.identity, half)
+        assert refusal.value.reason == "ciphertext"
