@@ -1,29 +1,32 @@
 """A room that one types into: what the line client and the JSON client have in common.
 
 Messages are handed over in the order in which they were typed and not waited for; a command is carried out before the
-next line is read. At the end of input what is still on its way is waited for.
+next line is. Reading goes on meanwhile, so that one can quit while a command waits for a relay that is away. At the end
+of input what is still on its way is waited for.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
+from chaton.cli.face import Backend, Face
 from chaton.cli.typing_in import Line
 from chaton.client import slash
 from chaton.client.news import AnyNotice, ConnectionChanged, room_of
 from chaton.client.requests import (
     Act,
-    AnyReply,
     AnyRequest,
     Join,
     LineFacts,
     Lines,
-    MemberFacts,
     MemberList,
     Members,
+    Ok,
     Open,
     RoomFacts,
+    Seen,
     Send,
     SentFacts,
     Tail,
@@ -34,6 +37,8 @@ from chaton.session.notices import Ended, Joined, MemberChanged, PresenceChanged
 from chaton.session.text import clean
 
 ON_THEIR_WAY_MAX: Final = 64  # More lines are not read before some of these are in the room.
+_AHEAD_MAX: Final = 64  # Lines that are read while a command is under way.
+_SEEN_S: Final = 1  # What was shown is written down so much later, all at once.
 _QUIT_S: Final = 5  # How long /quit waits for them; what is later goes out at the next start.
 _EXIT_REFUSED: Final = 3
 _EXIT_UNREACHABLE: Final = 4
@@ -44,49 +49,7 @@ _REPEATED_LINES: Final = 20
 _ON_ITS_WAY: Final = "stays in the outbox"
 
 _Reply = TypeVar("_Reply")
-
-
-class Backend(Protocol):
-    """What carries requests out: this process, or the one that has the profile open."""
-
-    async def perform(self, request: AnyRequest) -> AnyReply:
-        """Carry out one request."""
-
-    def notices(self) -> AsyncIterator[AnyNotice]:
-        """What happens from now on."""
-
-
-class Face(Protocol):
-    """How a client shows things. ``asks`` says whether somebody can be asked to confirm."""
-
-    asks: bool
-
-    def entered(self, facts: RoomFacts, members: list[MemberFacts]) -> None:
-        """One is in a room and can type."""
-
-    def history(self, lines: list[LineFacts]) -> None:
-        """What was said before."""
-
-    def notice(self, notice: AnyNotice) -> None:
-        """Something happened."""
-
-    def reply(self, request: AnyRequest, reply: AnyReply) -> None:
-        """A command is carried out."""
-
-    def sent(self, facts: SentFacts, ref: int) -> None:
-        """A message is in the room."""
-
-    def failed(self, error: ChatonError, room: str, ref: int) -> None:
-        """A line or command was refused."""
-
-    def question(self, sentence: str) -> None:
-        """Something has to be confirmed by the next line."""
-
-    def local(self, command: slash.Local) -> None:
-        """A command for the client itself: help, clear."""
-
-    def ended(self, room: str, code: str, detail: str) -> None:
-        """This is the end; ``quit`` is one's own wish."""
+_Lines: TypeAlias = "asyncio.Queue[Line | None]"
 
 
 @dataclass(slots=True)
@@ -111,6 +74,9 @@ class Chat:
     _waiting: list[AnyNotice] = field(default_factory=list)
     _on_their_way: dict[asyncio.Task[None], tuple[Send, int]] = field(default_factory=dict)
     _ref: int = 0
+    _seen: int = 0
+    _seeing: asyncio.Task[None] | None = None
+    _hurry: asyncio.Event = field(default_factory=asyncio.Event)
     _asked: slash.Ask | None = None
     _unreached: bool = False
     _is_finishing: bool = False
@@ -136,6 +102,7 @@ class Chat:
                 task.cancel()
             await asyncio.wait(tasks)
             self._give_up()
+            await self._mark_seen()
 
     async def ask(self, request: AnyRequest, kind: type[_Reply]) -> _Reply:
         """Perform a request whose answer is of one kind."""
@@ -194,17 +161,43 @@ class Chat:
         message = str(said.id)
         if message in self._shown:
             return False
-        self._note(message, said.seq, said.kind, own=said.own)
+        if str(said.room) == self._room:
+            self._note(message, said.seq, said.kind, own=said.own)
+        else:
+            self._shown.add(message)  # A direct message: its number, and ^, are those of another room.
         return True
 
     def _note(self, message: str, seq: int, kind: str, *, own: bool) -> None:
         self._shown.add(message)
+        self._see(seq)
         if kind in {"edit", "delete", "react"}:
             return
         self._ids[seq] = message
         self._last = message
         if own:
             self._last_own = message
+
+    def _see(self, seq: int) -> None:
+        self._seen = max(self._seen, seq)
+        if self._seeing is None:
+            self._seeing = asyncio.create_task(self._see_later())
+
+    async def _see_later(self) -> None:
+        await asyncio.sleep(_SEEN_S)
+        self._seeing = None
+        await self._mark_seen()
+
+    async def _mark_seen(self) -> None:
+        """Write down what was shown: it is not new any more."""
+        if self._seeing is not None:
+            self._seeing.cancel()
+            self._seeing = None
+        seen, self._seen = self._seen, 0
+        if seen:
+            # Nothing depends on it, and the room may have ended.
+            with contextlib.suppress(ChatonError, TimeoutError):
+                async with asyncio.timeout(_QUIT_S):
+                    await self.ask(Seen(room=self._room, seq=seen), Ok)
 
     # --- coming in ---
 
@@ -213,6 +206,7 @@ class Chat:
         facts = await self.ask(request, RoomFacts)
         people = (await self.ask(Members(room=facts.room), MemberList)).members
         before = await self._before(facts)
+        await self._mark_seen()
         self._ids.clear()
         self._last = self._last_own = ""
         self._nicks = {one.identity: one.nick for one in people}
@@ -236,19 +230,50 @@ class Chat:
     # --- what is typed ---
 
     async def _type(self, lines: AsyncIterator[Line], listening: asyncio.Task[int]) -> int:
-        async for line in lines:
-            self._ref += 1
-            if await self._take(line, self._ref) or self._is_over:
-                await self._finish(_QUIT_S)
-                break
-        else:
-            await self._finish(None)
+        ahead: _Lines = asyncio.Queue(_AHEAD_MAX)
+        reading = asyncio.create_task(self._read(lines, ahead))
+        try:
+            while (line := await ahead.get()) is not None:
+                self._ref += 1
+                if await self._take_in_time(line, self._ref) or self._is_over:
+                    await self._finish(_QUIT_S)
+                    break
+            else:
+                await reading
+                await self._finish(_QUIT_S if self.face.asks else None)
+        finally:
+            reading.cancel()
         if self._is_over:
             # That one has left, or closed the room, is told as every end is.
             await asyncio.wait({listening}, timeout=_QUIT_S)
         if not listening.done():
             self.face.ended(self._room, "quit", "")
         return _EXIT_UNREACHABLE if self._unreached else 0
+
+    async def _read(self, lines: AsyncIterator[Line], ahead: _Lines) -> None:
+        """Read on while a command is under way. Somebody who wants to go is not kept by it."""
+        async for line in lines:
+            if slash.is_quit(line.text):
+                self._hurry.set()
+            await ahead.put(line)
+        if self.face.asks:
+            self._hurry.set()
+        await ahead.put(None)
+
+    async def _take_in_time(self, line: Line, ref: int) -> bool:
+        taking, hurry = asyncio.create_task(self._take(line, ref)), asyncio.create_task(self._hurry.wait())
+        try:
+            await asyncio.wait({taking, hurry}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({taking}, timeout=_QUIT_S)
+            if taking.done():
+                return taking.result()
+            self._unreached = True
+            error = Unreachable("this was not answered before the end: " + clean(line.text))
+            self.face.failed(error, self._room, ref)
+            return False
+        finally:
+            taking.cancel()
+            hurry.cancel()
 
     async def _take(self, line: Line, ref: int) -> bool:
         """Do what a line asks for; whether it was to quit."""

@@ -11,7 +11,7 @@ import click
 from chaton.errors import UsageError
 
 if TYPE_CHECKING:
-    from chaton.cli.chat import Backend
+    from chaton.cli.face import Backend
     from chaton.client.requests import AnyRequest, Reply
 
 _Result = TypeVar("_Result")

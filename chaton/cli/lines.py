@@ -4,6 +4,7 @@ No line is ever changed later. A message's second and further lines are set off 
 a line of somebody else.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +16,10 @@ from chaton.session import notices
 from chaton.session.notices import Said
 
 _QUOTE_CHARACTERS = 40
+_NICK_CHARACTERS = 32
+_NICK_TAIL = 12  # What tells two of the same nick apart stands at the end.
+_NICK_HEAD = _NICK_CHARACTERS - _NICK_TAIL - 1
+_NS_IN_MS = 1_000_000
 _MIB = 2**20
 _KIB = 2**10
 _ACTIONS: Final = {
@@ -62,7 +67,7 @@ class Narrator:
         return tell(notice) if tell is not None else ""
 
     def _said(self, line: LineFacts) -> str:
-        who = f"{line.sender} -> {line.to}" if line.to else line.sender
+        who = f"{nick(line.sender)} -> {nick(line.to)}" if line.to else nick(line.sender)
         match line.kind:
             case "text":
                 return f"<{who}> {line.text}"
@@ -91,7 +96,7 @@ class Narrator:
             return f"an earlier message ({(message or '')[:8]})"
         quoted = text.replace("\n", " ")
         cut = quoted[:_QUOTE_CHARACTERS] + ("…" if len(quoted) > _QUOTE_CHARACTERS else "")
-        return f'{sender}: "{cut}"'
+        return f'{nick(sender)}: "{cut}"'
 
 
 def facts_of(said: Said) -> LineFacts:
@@ -102,6 +107,12 @@ def facts_of(said: Said) -> LineFacts:
         text=said.text, to=said.to, own=said.own, re=str(said.re) if said.re else None,
         file=said.file.name if said.file else None, file_size=said.file.size if said.file else 0,
     )  # fmt: skip
+
+
+def nick(text: str) -> str:
+    """A nick as lines show it: none is so long, or has such brackets, that a line reads like somebody else's."""
+    short = text if len(text) <= _NICK_CHARACTERS else f"{text[:_NICK_HEAD]}…{text[-_NICK_TAIL:]}"
+    return short.replace("<", "‹").replace(">", "›")
 
 
 def count(number: int, what: str) -> str:
@@ -120,20 +131,20 @@ def _member(notice: notices.MemberChanged) -> str:
     if notice.action == "nick" and notice.nick == notice.detail:
         return ""
     reason = f": {notice.reason}" if notice.reason else ""
-    by = f"{notice.by} ({notice.by_identity.short})"
+    by = f"{nick(notice.by)} ({notice.by_identity.short})"
     sentence = _ACTIONS.get(notice.action, "{nick}: {action} by {by}").format(
-        nick=notice.nick, by=by, reason=reason, detail=notice.detail, action=notice.action
+        nick=nick(notice.nick), by=by, reason=reason, detail=nick(notice.detail), action=notice.action
     )
     return f"[{local_minute(notice.at)}] * {sentence}"
 
 
 def _joined(notice: notices.Joined) -> str:
     if notice.peer is not None:
-        return f"* direct messages with {notice.peer}"
+        return f"* direct messages with {nick(str(notice.peer))}"
     topic = f", topic: {notice.topic}" if notice.topic else ""
     online = sum(one.online for one in notice.members)
     people = f"{count(len(notice.members), 'member')}, {online} online"
-    return _whole(f"* you are in {notice.name} as {notice.nick}: {people}{topic}")
+    return _whole(f"* you are in {notice.name} as {nick(notice.nick)}: {people}{topic}")
 
 
 def _whole(text: str) -> str:
@@ -145,13 +156,14 @@ _OF_NOTICE: Final[dict[type, Callable[[Any], str]]] = {
     notices.Joined: _joined,
     notices.MemberChanged: _member,
     notices.Waiting: lambda one: f"* you asked to join {one.name}; an admin of the room has to let you in",
-    notices.Redacted: lambda one: f"* {one.by} removed a message ({str(one.message)[:8]})",
-    notices.TopicChanged: lambda one: _whole(f"* {one.by} named the room {one.name}, topic: {one.text}"),
-    notices.PresenceChanged: lambda one: f"* {one.nick} is {'online' if one.online else 'offline'}",
+    notices.Redacted: lambda one: f"* {nick(one.by)} removed a message ({str(one.message)[:8]})",
+    notices.TopicChanged: lambda one: _whole(f"* {nick(one.by)} named the room {one.name}, topic: {one.text}"),
+    notices.PresenceChanged: lambda one: f"* {nick(one.nick)} is {'online' if one.online else 'offline'}",
     notices.Warned: lambda one: f"! warning: {one.detail} ({one.code})",
     notices.Rejected: lambda one: _whole(f"! not sent: {one.detail} ({one.code}): {one.text}"),
     notices.LinkWanted: lambda one: (
-        f"! {one.by} removed somebody whose link had {count(one.uses, 'use')} left: /invite {one.uses} makes another"
+        f"! {nick(one.by)} removed somebody whose link had {count(one.uses, 'use')} left: "
+        f"/invite {one.uses} makes another"
     ),
     notices.Ended: lambda one: f"* {end_sentence(one.code, one.detail)}",
 }  # fmt: skip
@@ -204,8 +216,13 @@ def _member_row(one: requests.MemberFacts) -> tuple[str, ...]:
         "online": one.online, "waits to be let in": one.pending, "muted": one.muted, "bot": one.bot, "guest": one.guest,
         "compared": one.compared, "ignored": one.ignored,
     }  # fmt: skip
-    invited = [f"invited by {one.invited_by}"] if one.invited_by else []
-    return one.nick, one.role, one.identity[:16], ", ".join([word for word, is_so in marks.items() if is_so] + invited)
+    invited = [f"invited by {nick(one.invited_by)}"] if one.invited_by else []
+    return (
+        nick(one.nick),
+        one.role,
+        one.identity[:16],
+        ", ".join([word for word, is_so in marks.items() if is_so] + invited),
+    )
 
 
 def member_lines(one: requests.MemberFacts) -> list[str]:
@@ -216,7 +233,7 @@ def member_lines(one: requests.MemberFacts) -> list[str]:
 
 def _log(reply: requests.LogLines, _narrator: Narrator) -> list[str]:
     rows = [
-        (f"{line.n}", local_time(line.t), line.what, f"signed by {line.signer} ({line.identity[:8]})")
+        (f"{line.n}", local_time(line.t), _whole(line.what), f"signed by {nick(line.signer)} ({line.identity[:8]})")
         for line in reply.lines
     ]
     return [*_table(rows), f"every line is checked; head {reply.head}"]
@@ -226,7 +243,7 @@ def _codes(reply: requests.Codes, _narrator: Narrator) -> list[str]:
     lines = [f"room, up to record {reply.n}:  {reply.code}"]
     if reply.pair:
         state = "compared before" if reply.compared else "not compared yet"
-        lines.append(f"{reply.nick} ({reply.identity[:8]}) and you:  {reply.pair}  ({state})")
+        lines.append(f"{nick(reply.nick)} ({reply.identity[:8]}) and you:  {reply.pair}  ({state})")
     if reply.forked:
         lines.append("a FORK was seen: sending is stopped until you compare and say ok")
     return [*lines, "compare over another channel, such as a call; equal codes mean that nobody is between you"]
@@ -235,12 +252,16 @@ def _codes(reply: requests.Codes, _narrator: Narrator) -> list[str]:
 def _invites(reply: requests.InviteList, _narrator: Narrator) -> list[str]:
     if not reply.invites:
         return ["no live invites"]
-    rows = []
+    rows, now = [], time.time_ns() // _NS_IN_MS
     for one in reply.invites:
         flags = [word for word, is_so in {"guest": one.guest, "post-only": one.post_only}.items() if is_so]
-        about = ", ".join([f"by {one.creator}", *flags])
-        rows.append((f"{one.n}", f"{count(one.uses_left, 'use')} left", f"until {local_time(one.expires)}", about))
+        about = ", ".join([f"by {nick(one.creator)}", *flags])
+        rows.append((f"{one.n}", f"{count(one.uses_left, 'use')} left", _until(one.expires, now), about))
     return _table(rows)
+
+
+def _until(expires: int, now: int) -> str:
+    return f"until {local_time(expires)}" if expires > now else f"expired {local_time(expires)}"
 
 
 def _signed(reply: requests.Signed, _narrator: Narrator) -> list[str]:
@@ -259,8 +280,11 @@ def _link(reply: requests.LinkText, _narrator: Narrator) -> list[str]:
 
 
 def _room(reply: requests.RoomFacts, _narrator: Narrator) -> list[str]:
-    name = reply.name or f"direct messages with {reply.peer}"
-    return [f"{name}, as {reply.nick}, {count(reply.members, 'member')}", f"topic: {reply.topic or '(none)'}"]
+    name = reply.name or f"direct messages with {nick(reply.peer)}"
+    return [
+        f"{name}, as {nick(reply.nick)}, {count(reply.members, 'member')}",
+        _whole(f"topic: {reply.topic or '(none)'}"),
+    ]
 
 
 _OF_REPLY: Final[dict[type, Callable[[Any, Narrator], list[str]]]] = {

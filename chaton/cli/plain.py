@@ -4,8 +4,9 @@ The terminal edits the line being typed by itself. Every function of a room is a
 """
 
 import sys
+import time
 
-from chaton.cli.lines import Narrator, count, end_sentence, member_lines, of_reply
+from chaton.cli.lines import Narrator, count, end_sentence, member_lines, nick, of_reply
 from chaton.cli.output import paint, put, tell, tell_error
 from chaton.client import slash
 from chaton.client.news import AnyNotice, ConnectionChanged
@@ -27,6 +28,7 @@ from chaton.session.text import clean
 
 PRESENCE_MEMBERS_MAX = 20  # In a larger room somebody comes or goes all the time.
 REPEATED_LINES = 15
+OFFLINE_S = 30  # How often it is said at most that the relay is still away.
 
 
 class PlainFace:
@@ -36,17 +38,17 @@ class PlainFace:
         self.asks = sys.stdin.isatty()
         self._narrator = Narrator()
         self._members = 0
-        self._was_offline = False
+        self._offline_told: float | None = None
 
     def entered(self, facts: RoomFacts, members: list[MemberFacts]) -> None:
         """Say where one is and who is there."""
         self._members = facts.members
         if facts.peer:
-            tell(f"* direct messages with {facts.peer}", "bold")
+            tell(f"* direct messages with {nick(facts.peer)}", "bold")
             return
-        online = [one.nick for one in members if one.online and one.identity != facts.identity]
+        online = [nick(one.nick) for one in members if one.online and one.identity != facts.identity]
         others = f"; online: {', '.join(online[:10])}{', …' if len(online) > 10 else ''}" if online else ""  # noqa: PLR2004
-        tell(f"* you are in {facts.name} as {facts.nick}, {count(facts.members, 'member')}{others}", "bold")
+        tell(f"* you are in {facts.name} as {nick(facts.nick)}, {count(facts.members, 'member')}{others}", "bold")
         if facts.topic:
             tell("* topic: " + facts.topic.replace("\n", "\n  | "))
         if facts.forked:
@@ -74,12 +76,15 @@ class PlainFace:
 
     def _connection(self, notice: ConnectionChanged) -> None:
         if notice.state == "offline":
+            now = time.monotonic()
+            if self._offline_told is not None and now - self._offline_told < OFFLINE_S:
+                return
             again = f", next attempt in {max(1, round(notice.retry_ms / SECOND_MS))} s" if notice.retry_ms else ""
             tell(f"! offline: {notice.detail}{again}; what you type is kept and sent later", "yellow")
-            self._was_offline = True
-        elif notice.state == "online" and self._was_offline:
+            self._offline_told = now
+        elif notice.state == "online" and self._offline_told is not None:
             tell(f"* online again at {notice.address}")
-            self._was_offline = False
+            self._offline_told = None
 
     def reply(self, request: AnyRequest, reply: AnyReply) -> None:
         """Print an answer."""

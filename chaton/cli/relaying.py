@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
 import ssl
 import sys
 from datetime import UTC, datetime
@@ -160,6 +159,7 @@ async def greet(host: str, port: int) -> dict[str, Any]:
     Raises:
         Unreachable: Nothing answers there in time, or not as a relay does.
     """
+    from chaton.client.dial import reason
     from chaton.relay.server import clock
 
     try:
@@ -170,8 +170,9 @@ async def greet(host: str, port: int) -> dict[str, Any]:
     except ssl.SSLError as cause:
         raise Unreachable(f"{netloc(host, port)} answers, but not as a relay of Chaton does") from cause
     except OSError as cause:
-        reason = os.strerror(cause.errno) if cause.errno and cause.errno > 0 else cause.strerror or "no such host"
-        raise Unreachable(f"{netloc(host, port)} is not reachable: {reason.lower()}") from cause
+        why = reason(cause)
+        said = f"is not reachable: {why}" if why else "answers, but not as a relay of Chaton does"
+        raise Unreachable(f"{netloc(host, port)} {said}") from cause
     limits = {name: getattr(welcome.limits, name) for name in welcome.limits.__struct_fields__}
     return {"version": welcome.version, "pin": str(pin), "clock_ms": welcome.now - clock(), "limits": limits}
 

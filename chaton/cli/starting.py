@@ -21,8 +21,8 @@ from chaton.cli.common import backend, command, profile_directory
 from chaton.errors import ChatonError, StoreError, Unreachable, UsageError
 
 if TYPE_CHECKING:
-    from chaton.cli.chat import Backend
     from chaton.cli.child import RunningRelay
+    from chaton.cli.face import Backend
     from chaton.client.requests import AnyRequest, RoomFacts
 
 DEFAULT_LISTEN: Final = "127.0.0.1:5555"

@@ -3,8 +3,8 @@
 import time
 
 from chaton.cli import events
-from chaton.cli.chat import Backend
 from chaton.cli.common import backend
+from chaton.cli.face import Backend
 from chaton.cli.lines import Narrator, end_sentence
 from chaton.cli.output import put, put_json, tell
 from chaton.client.news import AnyNotice, ConnectionChanged, room_of

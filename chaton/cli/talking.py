@@ -13,7 +13,8 @@ from chaton.cli.common import backend, command, json_option, perform, run
 from chaton.errors import Refused, Unreachable, UsageError
 
 if TYPE_CHECKING:
-    from chaton.cli.chat import Backend, Chat
+    from chaton.cli.chat import Chat
+    from chaton.cli.face import Backend
     from chaton.cli.typing_in import Line
     from chaton.client.requests import AnyRequest
 

@@ -3,15 +3,20 @@
 A terminal is asked to mark what is pasted (bracketed paste), so that a paste of many lines is one message and no line
 of it is a command. It goes on editing and echoing as it always does; only control characters are echoed as they are
 instead of as ``^[``, so that the terminal swallows its own marks.
+
+A terminal that edits lines drops what does not fit its buffer, without a word, and with it the marks of a paste. Behind
+a line that was cut nothing counts until the paste is over: no line of it may be taken for a command.
 """
 
 import asyncio
 import contextlib
 import os
+import re
+import select
 import stat
 import sys
 import termios
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,9 +25,10 @@ from chaton.limits import TEXT_BYTES_MAX
 _START: Final = b"\x1b[200~"
 _END: Final = b"\x1b[201~"
 _NEWLINE: Final = b"\n"
+_CONTROL: Final = re.compile(r"[\x00-\x08\n-\x1f\x7f]")  # All but the tab.
 _READ_BYTES: Final = 65_536
 _KEPT_BYTES: Final = 2 * TEXT_BYTES_MAX  # Of a line; it is too long by then anyway.
-# A terminal that edits lines drops what does not fit its buffer, without a word.
+_QUIET_S: Final = 0.5  # A paste has ended when nothing comes for so long.
 TERMINAL_LINE_BYTES: Final = 1_023 if sys.platform == "darwin" else 4_095
 _LFLAG: Final = 3
 _ECHOCTL: Final = getattr(termios, "ECHOCTL", 0)
@@ -49,7 +55,9 @@ class LineCutter:
         self._marks = (_NEWLINE, _START, _END) if terminal else (_NEWLINE,)
         self._rest = b""
         self._line = bytearray()
+        self._raw = 0  # Bytes since the last newline, marks too: what the terminal's buffer had to hold.
         self._pasting = self._pasted = self._long = False
+        self._discarding = self._behind = False
 
     def feed(self, data: bytes) -> Iterator[Line]:
         """Take bytes in, give out the lines they complete."""
@@ -57,9 +65,12 @@ class LineCutter:
         place = 0
         while (found := self._next_mark(data, place)) is not None:
             at, mark = found
+            self._count(at + len(mark) - place, mark)
             self._keep(data[place:at])
             place = at + len(mark)
-            if mark == _NEWLINE and not self._pasting:
+            if self._discarding:
+                self._discarding, self._behind = mark != _END, mark == _END
+            elif mark == _NEWLINE and (self._long or not self._pasting):
                 yield self._take()
             elif mark == _NEWLINE:
                 self._keep(mark)
@@ -69,8 +80,15 @@ class LineCutter:
         place = self._hold_back(data, place)
         self._rest = data[place:]
 
+    def quiet(self) -> None:
+        """Nothing has come for a while: what comes next was typed after the paste."""
+        if self._discarding:
+            self._discarding = False
+            self._rest, self._raw = b"", 0
+
     def end(self) -> Iterator[Line]:
         """Give out a last line that has no newline."""
+        self._count(len(self._rest), _NEWLINE)
         self._keep(self._rest)
         self._rest = b""
         if self._line or self._long:
@@ -85,43 +103,58 @@ class LineCutter:
         begun = data.rfind(b"\x1b", max(place, len(data) - len(_START) + 1)) if self._terminal else -1
         is_begun = begun >= 0 and any(mark.startswith(data[begun:]) for mark in (_START, _END))
         end = begun if is_begun else len(data)
+        self._raw += end - place
         self._keep(data[place:end])
         return end
 
+    def _count(self, size: int, mark: bytes) -> None:
+        """Count what came up to a mark, and at the end of a line whether the terminal can have held it all."""
+        self._raw += size
+        if mark == _NEWLINE:
+            self._long |= self._terminal and not self._discarding and self._raw > TERMINAL_LINE_BYTES
+            self._raw = 0
+
     def _keep(self, piece: bytes) -> None:
-        if self._terminal and len(piece) >= TERMINAL_LINE_BYTES:
-            self._long = True
+        if self._discarding:
+            return
         self._line += piece[: _KEPT_BYTES - len(self._line)]
 
     def _take(self) -> Line:
-        raw, pasted, long = bytes(self._line), self._pasted, self._long
+        raw, pasted, long, behind = bytes(self._line), self._pasted, self._long, self._behind
         self._line.clear()
-        self._pasting = self._pasted = self._long = False
+        self._pasting = self._pasted = self._long = self._behind = False
         if long:
+            self._discarding = True
             return Line("", pasted, f"this terminal cuts lines at {TERMINAL_LINE_BYTES:,} bytes, so it was not sent")
+        if behind and raw.strip():
+            return Line("", pasted, "this line began with a paste that the terminal has cut, so it was not sent")
         try:
             text = raw.decode().removesuffix("\r")
         except UnicodeDecodeError:
             return Line("", pasted, "this line is not UTF-8, so it was not sent")
-        if self._terminal and "\x1b" in text:
-            return Line("", pasted, "this line holds keys that do not edit here, such as arrows, so it was not sent")
+        if self._terminal and _CONTROL.search(text if not pasted else text.replace("\n", "")):
+            return Line(
+                "",
+                pasted,
+                "this line holds keys that do not edit here, such as arrows or Ctrl with a letter, so it was not sent",
+            )
         return Line(text.rstrip("\n") if pasted else text, pasted)
 
 
 async def read_lines(descriptor: int) -> AsyncGenerator[Line, None]:
     """The lines of an open file, as they come."""
     cutter = LineCutter(terminal=os.isatty(descriptor))
-    async for data in read_chunks(descriptor):
+    async for data in read_chunks(descriptor, cutter.quiet):
         for line in cutter.feed(data):
             yield line
     for line in cutter.end():
         yield line
 
 
-async def read_chunks(descriptor: int) -> AsyncIterator[bytes]:
-    """The bytes of an open file, as they come, without a thread that would outlive us."""
+async def read_chunks(descriptor: int, quiet: Callable[[], None]) -> AsyncIterator[bytes]:
+    """The bytes of an open file, as they come, without a thread that would outlive us; ``quiet`` when none come."""
     while True:
-        await _until_readable(descriptor)
+        await _until_readable(descriptor, quiet)
         try:
             data = os.read(descriptor, _READ_BYTES)
         except OSError:
@@ -131,7 +164,7 @@ async def read_chunks(descriptor: int) -> AsyncIterator[bytes]:
         yield data
 
 
-async def _until_readable(descriptor: int) -> None:
+async def _until_readable(descriptor: int, quiet: Callable[[], None]) -> None:
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return
     loop = asyncio.get_running_loop()
@@ -141,8 +174,13 @@ async def _until_readable(descriptor: int) -> None:
     except OSError:
         return  # Such as /dev/null: it never makes anybody wait.
     try:
-        await ready.wait()
+        await asyncio.wait({waiting := asyncio.ensure_future(ready.wait())}, timeout=_QUIET_S)
+        # Our own delay is no silence: only the descriptor knows whether something has come meanwhile.
+        if not waiting.done() and not select.select([descriptor], [], [], 0)[0]:
+            quiet()
+        await waiting
     finally:
+        waiting.cancel()
         loop.remove_reader(descriptor)
 
 

@@ -188,10 +188,13 @@ class Client:
 
     def room(self, room: RoomId | str) -> ChatRoom:
         """A room of this profile, as it was when last seen; raises as ``open``, and does not wait."""
-        rooms = {id(each): driver for driver in self.drivers for each in driver.session.rooms.values()}
-        every = [each for driver in self.drivers for each in driver.session.rooms.values()]
-        found = find_room(every, str(room))
-        return self._handle(rooms[id(found)], found.view.room)
+        if isinstance(room, RoomId):
+            met = [(driver.session.rooms[room], driver) for driver in self.drivers if room in driver.session.rooms]
+        else:
+            met = [(each, driver) for driver in self.drivers for each in driver.session.rooms.values()]
+        found = find_room([each for each, _ in met], str(room))
+        driver = next(driver for each, driver in met if each is found)
+        return self._handle(driver, found.view.room)
 
     def _handle(self, driver: Driver, room: RoomId) -> ChatRoom:
         return ChatRoom(driver, room, self._news.add)

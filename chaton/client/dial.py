@@ -6,6 +6,9 @@ Certificate authority, name and expiry are not looked at: the pin says more than
 import asyncio
 import contextlib
 import hmac
+import os
+import re
+import socket
 import ssl
 from collections.abc import Sequence
 from functools import cache
@@ -86,7 +89,7 @@ async def dial(address: Address, *, timeout_ms: int = CONNECT_TIMEOUT_MS) -> Con
     except ssl.SSLError as cause:
         raise Unreachable(f"what answers at {address.netloc} is no Chaton relay: {cause.reason or cause}") from cause
     except (OSError, UnicodeError, ValueError) as cause:
-        why = getattr(cause, "strerror", None) or str(cause) or "the connection was closed at once"
+        why = reason(cause) or "the connection was closed at once"
         raise Unreachable(f"no relay answers at {address.netloc}: {why}") from cause
     try:
         _check(address, writer)
@@ -96,6 +99,15 @@ async def dial(address: Address, *, timeout_ms: int = CONNECT_TIMEOUT_MS) -> Con
             await writer.wait_closed()
         raise
     return Connection(address, reader, writer)
+
+
+def reason(error: Exception) -> str:
+    """Why there is no connection, in the system's words; empty where somebody answered and hung up."""
+    if isinstance(error, socket.gaierror):
+        return "no such host"
+    # For a host of several addresses asyncio puts all their errors into one text.
+    number = getattr(error, "errno", None) or next(iter(re.findall(r"\[Errno ([0-9]+)\]", str(error))), 0)
+    return os.strerror(int(number)).lower() if number else ""
 
 
 async def _open(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

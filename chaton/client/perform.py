@@ -7,7 +7,7 @@ from chaton.client import requests as ask
 from chaton.client.chatroom import ChatRoom
 from chaton.client.facts import invite_facts, line_facts, log_lines, member_facts, room_facts
 from chaton.client.requests import AnyReply, AnyRequest
-from chaton.client.resolve import find_message, find_person
+from chaton.client.resolve import find_message, find_own_message, find_person
 from chaton.errors import Malformed, UsageError
 from chaton.identity.ids import Identity, Pin, RoomId
 from chaton.room.link import Address
@@ -100,7 +100,8 @@ def _content(request: ask.Send, room: Room) -> Content:
             return Text(request.text)
         case "action":
             return Action(request.text)
-    message = find_message(room, request.re)
+    find = find_own_message if request.kind in {"edit", "delete"} else find_message
+    message = find(room, request.re)
     match request.kind:
         case "reply":
             return Reply(message, request.text)
@@ -188,6 +189,11 @@ async def _invites(client: "Client", request: ask.Invites) -> ask.InviteList:
 async def _ignore(client: "Client", request: ask.Ignore) -> ask.Ok:
     room = client.room(request.room)
     room.ignore(request.who, ignored=request.ignored)
+    return ask.Ok()
+
+
+async def _seen(client: "Client", request: ask.Seen) -> ask.Ok:
+    client.room(request.room).mark_read(request.seq)
     return ask.Ok()
 
 
@@ -287,6 +293,7 @@ _DEEDS: Final[Mapping[type, Callable[["Client", Any], Awaitable[AnyReply]]]] = {
     ask.Invite: _invite,
     ask.Invites: _invites,
     ask.Ignore: _ignore,
+    ask.Seen: _seen,
     ask.Submit: _submit,
     ask.Act: _act,
 }

@@ -135,6 +135,13 @@ class Ignore(Request, frozen=True, kw_only=True):
     ignored: bool = True
 
 
+class Seen(Request, frozen=True, kw_only=True):
+    """A person has seen a room's messages up to event ``seq``: they are not new any more. Answered by Ok."""
+
+    room: str
+    seq: int
+
+
 class Search(Request, frozen=True, kw_only=True):
     """Lines of a room that hold a text. Answered by Lines."""
 
@@ -151,7 +158,7 @@ class Whois(Request, frozen=True, kw_only=True):
 
 AnyRequest: TypeAlias = (
     Rooms | Create | Join | Open | Send | Tail | Members | Log | Verify | Invite | Invites | Act | Submit
-    | Ignore | Search | Whois
+    | Ignore | Seen | Search | Whois
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """From what people write to what is meant: ROOM, WHO, and the id of a message.
 
-A name counts before the beginning of an id. What fits several is refused with all that it fits, so that nobody is
-kicked by mistake.
+A whole id is an id and never a name, because others choose the names. What fits several, be it by name or by the
+beginning of an id, is refused with all that it fits, so that nobody is kicked by mistake.
 """
 
 import re
@@ -15,6 +15,7 @@ from chaton.session.room import Room
 from chaton.session.text import clean_line
 
 HEX_DIGITS_MIN: Final = 8
+_WHOLE_DIGITS: Final = 64
 _CANDIDATES_MAX: Final = 10
 _HEX: Final = re.compile(rf"[0-9a-f]{{{HEX_DIGITS_MIN},64}}")
 
@@ -33,16 +34,25 @@ def find_room(rooms: Sequence[Room], text: str) -> Room:
         UsageError: Several fit.
         Refused: None fits.
     """
-    wanted = text.strip()
-    named = [room for room in rooms if title(room).casefold() == wanted.casefold()]
-    found = named or [room for room in rooms if _begins(room.view.room, wanted)]
-    found = [room for room in found if room.entry.status == "in"] or found
+    wanted = text.strip().casefold()
+    named = [] if _is_whole(wanted) else [room for room in rooms if _is_called(room, wanted)]
+    begun = [room for room in rooms if _begins(room.view.room, wanted)]
+    found = _current_first(named) + [room for room in _current_first(begun) if not any(room is one for one in named)]
     if not found:
         raise Refused("no-room", f"no room of this profile is called {_quoted(text)}", hint="see chaton rooms")
     if len(found) > 1:
         candidates = (f"{title(room)} {room.view.room.short} on {room.entry.host}" for room in found)
         raise _ambiguous("rooms", text, candidates)
     return found[0]
+
+
+def _is_called(room: Room, wanted: str) -> bool:
+    """Whether a room has that name. ``@`` is for direct rooms alone: no room may pass for one by its name."""
+    return bool(room.entry.peer) == wanted.startswith("@") and title(room).casefold() == wanted
+
+
+def _current_first(found: list[Room]) -> list[Room]:
+    return [room for room in found if room.entry.status == "in"] or found
 
 
 def find_person(room: Room, text: str) -> Identity:
@@ -56,28 +66,39 @@ def find_person(room: Room, text: str) -> Identity:
         Refused: Nobody fits.
     """
     wanted = text.strip().removeprefix("@")
+    if _is_whole(wanted.casefold()):
+        return _whole_identity(wanted.casefold(), text)
     state = room.view.state
     present = dict.fromkeys((*state.members, *state.pending))
     known = dict.fromkeys((*present, *(seat.identity for seat in room.view.register.seats.values()), *state.banned))
     key = nick_key(wanted)
-    tries: tuple[tuple[Iterable[Identity], Callable[[Identity], bool]], ...] = (
+    tries: list[tuple[Iterable[Identity], Callable[[Identity], bool]]] = [
         (present, lambda who: nick_key(room.teller.called(who)) == key),
-        (present, lambda who: _begins(who, wanted)),
         (known, lambda who: nick_key(room.teller.called(who)) == key),
         (known, lambda who: nick_key(_bare_nick(room, who)) == key),
-        (known, lambda who: _begins(who, wanted)),
-    )
+    ]
+    if _HEX.fullmatch(wanted.casefold()):
+        # Nobody may pass for somebody else by a nick that is the beginning of an identity.
+        fits_both = lambda who: _begins(who, wanted.casefold()) or nick_key(room.teller.called(who)) == key  # noqa: E731
+        tries = [(known, fits_both), tries[-1]]
     for among, fits in tries:
         found = [who for who in among if fits(who)]
         if len(found) > 1:
             raise _ambiguous("people", text, (f"{room.teller.called(who)} {str(who)[:16]}" for who in found))
         if found:
             return found[0]
+    raise _nobody(text)
+
+
+def _whole_identity(wanted: str, text: str) -> Identity:
     try:
         return Identity.from_hex(wanted)
     except Malformed as cause:
-        said = f"nobody in the room is called {_quoted(text)}"
-        raise Refused("no-member", said, hint="see chaton members ROOM") from cause
+        raise _nobody(text) from cause
+
+
+def _nobody(text: str) -> Refused:
+    return Refused("no-member", f"nobody in the room is called {_quoted(text)}", hint="see chaton members ROOM")
 
 
 def find_message(room: Room, text: str) -> MessageId:
@@ -96,9 +117,22 @@ def find_message(room: Room, text: str) -> MessageId:
     return found[0]
 
 
+def find_own_message(room: Room, text: str) -> MessageId:
+    """The own message that is meant; raises as ``find_message``, and ``Refused`` for one of somebody else."""
+    found = find_message(room, text)
+    if room.timeline.messages[found].sender != room.view.me:
+        sentence = "only its author edits or takes back a message"
+        raise Refused("not-allowed", sentence, hint="/redact hides it")
+    return found
+
+
 def _bare_nick(room: Room, who: Identity) -> str:
     """The last nick of somebody who is out, without the digits that tell it apart."""
     return room.teller.called(who).removesuffix(f"~{who.short}")
+
+
+def _is_whole(text: str) -> bool:
+    return len(text) == _WHOLE_DIGITS and bool(_HEX.fullmatch(text))
 
 
 def _begins(identifier: Fixed, text: str) -> bool:

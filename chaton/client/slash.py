@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from chaton.client.naming import ID_BEGINNING, take_who
 from chaton.client.requests import (
     Act,
     AnyRequest,
@@ -91,11 +92,19 @@ def parse(line: str, place: Place, *, pasted: bool = False) -> Typed | None:
         return None
     if pasted and "\n" in line:
         return Ask(Send(room=place.room, text=_bounded(line)))
+    if line[0].isspace() and line.strip().startswith("/") and "\n" not in line.strip():
+        # Most likely a command: whoever mistypes it must not tell the room.
+        raise UsageError("this line begins with a space, so nothing was sent", hint="without it, // sends it as text")
     if line.startswith("//") or not line.startswith("/") or ("\n" in line and not _takes_lines(line)):
         text = line[1:] if line.startswith("//") else line
         return Ask(Send(room=place.room, text=_bounded(text)))
     name, _, rest = line[1:].partition(" ")
     return command(name).read(rest.strip(), place)
+
+
+def is_quit(line: str) -> bool:
+    """Whether a line ends the program."""
+    return line.startswith("/") and _BY_NAME.get(line[1:].strip().lower()) is _BY_NAME["quit"]
 
 
 def command(name: str) -> "Command":
@@ -143,21 +152,6 @@ def parse_duration_ms(text: str) -> int:
 # --- what arguments are made of ---
 
 
-def take_who(rest: str, nicks: Sequence[str]) -> tuple[str, str]:
-    """The person named first, and what follows. A nick with spaces is known as one, or stands in quotes."""
-    if rest[:1] in {'"', "'"}:
-        who, closed, after = rest[1:].partition(rest[0])
-        if closed and who:
-            return who, after.strip()
-    named = rest.removeprefix("@").casefold()
-    for nick in sorted(nicks, key=len, reverse=True):
-        folded = nick.casefold()
-        if named == folded or named.startswith((folded + " ", folded + ": ")):
-            return nick, rest.removeprefix("@")[len(nick) :].removeprefix(":").strip()
-    who, _, after = rest.partition(" ")
-    return who.removeprefix("@"), after.strip()
-
-
 def _who(rest: str, place: Place, usage: str) -> tuple[str, str]:
     who, after = take_who(rest, place.nicks)
     if not who:
@@ -172,7 +166,7 @@ def _message(rest: str, place: Place, usage: str, *, own: bool = False) -> tuple
         return last, after.strip()
     if number := _NUMBER.fullmatch(word):
         return place.find(int(number[1])), after.strip()
-    if re.fullmatch(r"[0-9a-f]{8,64}", word):
+    if ID_BEGINNING.fullmatch(word):
         return word, after.strip()
     raise _wrong(usage)
 

@@ -45,6 +45,7 @@ class Entrance:
         body = acts.genesis(rik, name, topic, approve=approve, max_members=max_members, entropy=context.entropy)
         genesis = sign_record(body, seed=context.seed, room=RoomId.zero(), n=0, prev=Head.zero(), t=context.now)
         yield Until(lambda: self.arrival.settled)
+        yield from self.arrival.publish()  # The relay forgets the keys of those without a room after a while.
         accepted: frames.Accepted = yield frames.Create(0, genesis.raw)
         if (accepted.s, accepted.transcript) != (0, genesis.head):
             raise InvalidLog("the relay begins the room with something else than its GENESIS")
@@ -139,7 +140,7 @@ class Entrance:
         self.context.keep(entry)
         room.timeline.redact_before(room.view.records, accepted.s)
         if earlier is not None:
-            room.timeline.take_over(earlier.timeline)
+            room.inbox.take_over(earlier.inbox, same=record.n == earlier.entry.first_n)
         self.rooms[room.view.room] = room
         room.log_current = True
         self.arrival.follow(room)

@@ -1,5 +1,6 @@
 """What comes from others in a room: their messages and the keys to them, opened, written down and told."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chaton.errors import ChainRefused
@@ -10,7 +11,7 @@ from chaton.session.context import Context
 from chaton.session.keyring import Peers
 from chaton.session.memory import ChainEntry, EarlyEntry, EventEntry, ForkEntry, HeldEntry, RoomEntry
 from chaton.session.notices import Warned
-from chaton.session.reader import Held, Opened, Outcome, Reader, Unopened
+from chaton.session.reader import Held, KnownChain, Opened, Outcome, Reader, Unopened
 from chaton.session.sender import Sender
 from chaton.session.telling import WHY_UNREAD, Teller
 from chaton.session.text import clean_line
@@ -144,9 +145,19 @@ class Inbox:
         self._settle(entry, outcome, raw)
         self.context.keep(entry)
 
+    def take_over(self, earlier: "Inbox", *, same: bool) -> None:
+        """Go on from an earlier time in the room, in the same membership or in another."""
+        self.timeline.take_over(earlier.timeline)
+        self.reader.take_over(earlier.reader, same=same)
+        self._keep_chains(self.reader.touched())
+        self._forget_dropped()
+
     def _keep_chain(self, chain: ChainId) -> None:
         """Keep a chain as it stands, and those that it has just ended."""
-        for known in self.reader.touched(chain):
+        self._keep_chains([self.reader.chains[chain], *self.reader.touched()])
+
+    def _keep_chains(self, chains: Iterable[KnownChain]) -> None:
+        for known in chains:
             read = known.read
             self.context.keep(ChainEntry(
                 room=self.view.room,

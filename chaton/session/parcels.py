@@ -45,9 +45,10 @@ class Postbox:
 
     def _take(self) -> None:
         """Judge all that wait, then tell the relay that it may forget them: what they brought is kept by then."""
-        taken, self.waiting = self.waiting, []
-        for parcel in taken:
-            self._judge(parcel.parcel)
+        waited, self.waiting = self.waiting, []
+        taken: list[frames.Parcel] = []
+        for parcel in waited:
+            (taken if self._judge(parcel.parcel) else self.waiting).append(parcel)
         if taken:
             self.context.desk.begin(self._acknowledge([parcel.token for parcel in taken]), lambda _done, _error: None)
 
@@ -63,19 +64,22 @@ class Postbox:
         except Interrupted:
             return  # They are told again, and known then.
 
-    def _judge(self, raw: bytes) -> None:
-        """A malformed or unwanted parcel is dropped without an answer, so that nobody learns why."""
+    def _judge(self, raw: bytes) -> bool:
+        """Whether it is done with. A malformed or unwanted one is dropped without an answer: nobody learns why."""
         try:
             own = self.keyring.find(parcel_recipient(raw))
-            if own is not None:
-                self._deliver(open_parcel(raw, self.context.me, own))
+            parcel = open_parcel(raw, self.context.me, own) if own is not None else None
+            room = self.rooms.get(parcel.room) if parcel is not None else None
+            if room is not None and room.pending:
+                return False  # Others know already that one is admitted.
+            if parcel is not None and room is not None and room.live:
+                self._deliver(parcel, room)
         except ProtocolError:
-            return
+            return True
+        return True
 
-    def _deliver(self, parcel: OpenedParcel) -> None:
-        room = self.rooms.get(parcel.room)
-        if room is None or not room.live:
-            return
+    @staticmethod
+    def _deliver(parcel: OpenedParcel, room: Room) -> None:
         if parcel.kind == KIND_CHAIN:
             room.inbox.take_grant(parcel.sender, Grant.decode(parcel.body))
         elif parcel.sender in room.view.state.members:

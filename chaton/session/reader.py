@@ -115,6 +115,18 @@ class Reader:
     dropped_messages: list[HeldMessage] = field(default_factory=list)
     dropped_grants: list[Grant] = field(default_factory=list)
 
+    def take_over(self, earlier: "Reader", *, same: bool) -> None:
+        """Go on from an earlier time in the room. What another membership was given is known, and opens nothing."""
+        self.chains = earlier.chains
+        if same:
+            self.last, self.held, self.early = earlier.last, earlier.held, earlier.early
+            return
+        for known in self.chains.values():
+            known.read = None
+        self.ended += self.chains.values()
+        self.dropped_messages += [message for held in earlier.held.values() for message in held]
+        self.dropped_grants += [grant for early in earlier.early.values() for grant in early]
+
     def receive(self, raw: bytes) -> Outcome:
         """Judge and open the message that is the room's last event: its place in the transcript is taken already."""
         s, n = self.view.history.s, self.view.n
@@ -162,10 +174,10 @@ class Reader:
         }
         return grants
 
-    def touched(self, chain: ChainId) -> list[KnownChain]:
-        """The chain, and those that have ended since this was asked last: what is to be kept anew."""
+    def touched(self) -> list[KnownChain]:
+        """The chains that have ended since this was asked last: what is to be kept anew."""
         ended, self.ended = self.ended, []
-        return [self.chains[chain], *(one for one in ended if one.statement.id != chain)]
+        return ended
 
     def _parse(self, raw: bytes) -> Envelope:
         envelope = Envelope.decode(raw)
@@ -278,6 +290,8 @@ class Reader:
         if known is None or (known.statement.sender, known.statement.inst) != who:
             return None
         read, known.read = known.read, None
+        if read is not None:
+            self.ended.append(known)
         return read
 
     def _unopened(self, raw: bytes, s: int, refusal: ProtocolError) -> Unopened:

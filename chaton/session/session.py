@@ -310,6 +310,8 @@ class Session:
             yield from self.arrival.catch_up(room)
         finally:
             room.looking = False
+        if self._postbox.opened:
+            self._postbox.open()  # Keys may have come ahead of the word that one is admitted.
         if room.member is not None:
             self.arrival.follow(room)
             yield Until(lambda: room.caught_up)

@@ -10,7 +10,7 @@ from chaton.limits import TEXT_BYTES_MAX
 
 HERE = Place(
     "r",
-    ("alice", "Bob Smith", "Bob"),
+    ("alice", "Bob Smith", "Bob", "ada lovelace", "cafe0123 x"),
     lambda number: {12: "cd" * 32}[number],
     lambda own: "ab" * 32 if own else "ef" * 32,
 )
@@ -41,8 +41,10 @@ def act(what, **more):
         ("/me two\nlines", send("two\nlines", kind="action")),
         ("/msg alice hi there", send("hi there", to="alice")),
         ("/query alice hi", send("hi", to="alice")),
-        ("/msg Bob Smith hi", send("hi", to="Bob Smith")),
-        ("/msg bob smith hi", send("hi", to="Bob Smith")),
+        ("/msg Ada Lovelace hi", send("hi", to="ada lovelace")),
+        ("/msg ada hi", send("hi", to="ada")),
+        ('/msg "Bob" Smith is here', send("Smith is here", to="Bob")),
+        ('/msg @"Bob Smith": hi', send("hi", to="Bob Smith")),
         ("/msg Bob hi", send("hi", to="Bob")),
         ('/msg "Bob Smith" hi', send("hi", to="Bob Smith")),
         ("/msg @alice: hi", send("hi", to="alice")),
@@ -120,6 +122,22 @@ def test_what_is_no_command_is_never_sent(line):
     with pytest.raises(UsageError) as caught:
         parse(line, HERE)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "line", ["/msg Bob Smith hi", "/msg bob smith: hi", "/kick Bob Smith", "/msg cafe0123 x hi", "/whois @Bob Smith"]
+)
+def test_where_a_nick_ends_is_not_guessed(line):
+    with pytest.raises(UsageError, match="several nicks") as caught:
+        parse(line, HERE)
+    assert '"' in caught.value.hint
+
+
+@pytest.mark.parametrize("line", [" /kick alice", "\t/me waves", "  //text", "\n/kick alice", "\u00a0/quit", " /x\n"])
+def test_a_command_behind_a_space_is_not_sent(line):
+    with pytest.raises(UsageError, match="begins with a space") as caught:
+        parse(line, HERE)
+    assert "//" in caught.value.hint
 
 
 def test_the_nearest_command_is_proposed():

@@ -6,6 +6,7 @@ import pytest
 
 from chaton.client import requests as ask
 from chaton.errors import Refused, UsageError
+from chaton.identity.ids import RoomId
 from chaton.limits import MEMBERS_MAX
 from chaton.room.records import Role
 from chaton.session.notices import Ended, Joined, MemberChanged, Said, Waiting
@@ -227,6 +228,49 @@ async def test_names_that_fit_several_are_refused_with_the_candidates(house, tow
     with pytest.raises(Refused, match="nobody in the room"):
         annes.find_person("zoe")
     assert annes.find_person("@BOB") == annes.find_person(str(annes.find_person("bob"))[:8])
+
+
+async def test_no_name_wins_over_an_id(house, town):
+    ann, bob, annes, bobs = await room_of_two(house, town)
+    whole = str(annes.id)
+    await annes.describe(name="x")
+    trap = await ann.create(house.address, whole, nick="Ann")
+    assert ann.room(whole).id == ann.room(whole.upper()).id == ann.room(annes.id).id == annes.id
+    await trap.describe(name=whole[:10])
+    with pytest.raises(UsageError, match="fits several rooms"):
+        ann.room(whole[:10])
+    await trap.describe(name="@Bob")
+    with pytest.raises(Refused, match="no room of this profile"):
+        ann.room("@bob")
+    direct = await annes.direct("bob")
+    assert ann.room("@bob").id == direct.id
+    with pytest.raises(Refused):
+        ann.room(RoomId(b"x" * 32))
+    me = str(ann.identity)
+    await bobs.nick(me[:10])
+    with pytest.raises(UsageError, match="fits several people"):
+        bobs.find_person(me[:10])
+    assert bobs.find_person(me) == bobs.find_person(me[:12]) == ann.identity
+    assert bobs.find_person(str(bob.identity)[:10]) == bob.identity
+
+
+async def test_only_its_author_changes_a_message(house, town):
+    _, bob, annes, bobs = await room_of_two(house, town)
+    sent = await annes.send("mine")
+    await said(bobs.notices(), "mine")
+    for kind in ("edit", "delete"):
+        with pytest.raises(Refused, match="only its author") as refused:
+            await bob.perform(ask.Send(room="garden", kind=kind, re=str(sent.id), text="yours"))
+        assert (refused.value.code, refused.value.hint) == ("not-allowed", "/redact hides it")
+
+
+async def test_what_was_seen_is_not_new(house, town):
+    _, bob, annes, bobs = await room_of_two(house, town)
+    sent = await annes.send("news")
+    await said(bobs.notices(), "news")
+    assert [facts.unread for facts in (await bob.perform(ask.Rooms())).rooms] == [1]
+    await bob.perform(ask.Seen(room="garden", seq=sent.seq))
+    assert [facts.unread for facts in (await bob.perform(ask.Rooms())).rooms] == [0]
 
 
 async def test_what_others_hear_while_joining_is_told(house, town):

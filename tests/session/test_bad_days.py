@@ -8,6 +8,7 @@ from chaton.limits import DAY_MS, HOUR_MS, MINUTE_MS
 from chaton.session import acts
 from chaton.session.content import Text
 from chaton.session.notices import Ended, Rejected, Sent, Warned
+from chaton.session.sender import WINDOW
 from chaton.wire import frames
 from tests.session.world import START, Person, World, invite, joined, make_room, say, texts
 
@@ -93,6 +94,31 @@ def test_what_follows_a_refused_message_waits_for_it(world: World) -> None:
     assert texts(ben) == ["one"]
     world.pass_time(1_000)
     assert texts(ben) == ["one", "two", "three"]
+    assert not ben.told(Warned)
+
+
+def test_what_is_sealed_while_refusals_are_under_way_waits_too(world: World) -> None:
+    """The refused message is sent again, and with it a new one, before its author hears what else was refused."""
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    meter, sent = world.relay.hub.memory.meter, []
+    take = meter.take
+
+    def refuse_the_second(kind: str, *args: object) -> int:
+        sent.extend([kind] * (kind == "messages"))
+        return 100 if kind == "messages" and len(sent) == 2 else take(kind, *args)
+
+    meter.take = refuse_the_second
+    numbers = list(range(17))
+    for number in numbers:
+        ada.session.say(room, Text(str(number)), 1)
+    only(ada, lambda: len(ada.session.rooms[room].sender.under_way) == WINDOW - 2)
+    world.clock.now += 1_000
+    ada.session.tick(world.clock.now)
+    world.settle()
+    world.pass_time(1_000)
+    assert texts(ben) == [str(number) for number in numbers]
     assert not ben.told(Warned)
 
 
@@ -228,11 +254,60 @@ def test_an_owner_comes_back_into_a_room_that_was_stopped(world: World) -> None:
     stopped(world, ada, room)
     assert ada.session.rooms[room].entry.status == "stopped"
     assert ada.ask(ada.session.join(link, "ada")) == room
-    say(ben, room, "sealed for her while she was out")
     say(ben, room, "after")
     say(ada, room, "here")
-    assert texts(ada) == ["before", "after", "here"]
-    assert texts(ben)[-1] == "here"
+    assert texts(ada) == texts(ben) == ["before", "after", "here"]
+
+
+def test_who_makes_a_room_after_a_while_can_be_written_to(world: World) -> None:
+    ada = world.person("ada")
+    world.pass_time(11 * MINUTE_MS)
+    world.relay.hub.expire(world.clock.now)
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    say(ben, room, "hello")
+    assert texts(ada) == ["hello"]
+    assert not ben.told(Warned)
+
+
+def only(person: Person, until) -> None:
+    """Let one person go on while nobody else hears anything."""
+    while not until():
+        person.carry_out()
+        person.listen()
+
+
+def test_keys_that_come_ahead_of_the_word_that_one_is_admitted(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada, approve=True)
+    ben = world.person("ben")
+    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
+    world.settle()
+    ticket = ada.session.begin(ada.session.act(room, acts.admit(ben.identity)))
+    only(ada, lambda: ticket in ada.answers)
+    ada.session.say(room, Text("welcome"), 1)
+    only(ada, lambda: ada.told(Sent))
+    world.settle()
+    assert texts(ben) == ["welcome"]
+    assert not ben.told(Warned)
+
+
+def test_what_an_earlier_membership_never_read_is_not_withheld(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben, cyd = joined(world, ada, room, "ben"), joined(world, ada, room, "cyd")
+    say(ben, room, "one")
+    cyd.disconnect()
+    say(ben, room, "unread")
+    cyd.session.begin(cyd.session.act(room, acts.leave()))
+    cyd.connect()
+    world.settle()
+    cyd.ask(cyd.session.join(invite(ada, room), "cyd"))
+    cyd.restart()
+    world.settle()
+    say(ben, room, "two")
+    assert texts(cyd)[-1] == "two"
+    assert not cyd.told(Warned)
 
 
 def test_who_was_put_out_and_has_an_old_link_is_told_why(world: World) -> None:

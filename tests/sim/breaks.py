@@ -94,7 +94,7 @@ def _backwards(original: Any) -> Any:
 
 BREAKS: dict[str, Break] = {
     "transcript": Break(View, "pass_message", _other_transcript, "honest", "prefix"),
-    "durable": Break(Hub, "_decide", _told_too_early, "honest", "durable"),
+    "durable": Break(Hub, "_decide", _told_too_early, "honest", "false-alarm"),
     "keys": Break(Reader, "accept", _nothing, "gentle", "unread"),
     "silence": Break(Inbox, "_warn", _nothing, "member", "silent"),
     "twice": Break(Inbox, "post", _told_twice, "honest", "twice"),

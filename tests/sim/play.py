@@ -61,7 +61,7 @@ def step(world: World, index: int) -> str:
     world.move(dice, dice.choice((0, 2, 10, 30, 100)))
     world.moved = 0
     world.check()
-    return told
+    return told or "(only frames arrive)"
 
 
 def play(seed: int, mode: str, steps: Sequence[int]) -> Outcome:
@@ -109,6 +109,5 @@ def shrink(failed: Outcome, steps: Sequence[int], *, tries: int = 400) -> Outcom
 
 def script_of(outcome: Outcome) -> str:
     """A failure as a person reads it."""
-    lines = [line for line in outcome.story if line[6:].strip()]
     head = f"seed {outcome.seed}, mode {outcome.mode}: {outcome.rule}"
-    return "\n".join([head, *lines, outcome.detail])
+    return "\n".join([head, *outcome.story, outcome.detail])

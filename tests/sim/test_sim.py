@@ -24,7 +24,7 @@ def test_whole_rooms_through_bad_days(block: int, mode: str) -> None:
 def test_what_is_broken_is_caught(name: str) -> None:
     with broken(name) as one:
         rules = (play(seed, one.mode, range(STEPS)).rule for seed in range(30))
-        assert next(filter(None, rules), "") == one.rule
+        assert one.rule in rules
 
 
 def test_a_script_shrinks_to_what_it_needs() -> None:

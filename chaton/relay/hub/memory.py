@@ -36,10 +36,11 @@ class Meter(Protocol):
 
 
 class Refusal(NamedTuple):
-    """A message that was refused, by its place in its chain."""
+    """Messages that were refused, by their places in their chain: from the first that is missing to the ``last``."""
 
     chain: ChainId
-    place: int
+    first: int
+    last: int
     code: str
     retry_ms: int
 
@@ -53,7 +54,7 @@ class Session:
         local: Whether that is this very machine.
         identity: Who logged in; None before, and after a newer login of the same identity.
         peeks: Rooms whose log it may read by an invite.
-        refused: Of each room, the first message that was refused and is not there since.
+        refused: Of each room, the messages that were refused and are not there since.
     """
 
     id: int

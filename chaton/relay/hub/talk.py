@@ -32,7 +32,7 @@ def send(memory: Memory, session: Session, who: Identity, frame: Send, now: int)
     member = _may_send(room, who, header)
     if s is not None:
         raise No("format", "this message is somebody else's, and in the room already: say something of your own")
-    session.refused.pop(room.id, None)
+    _note_taken(session, room, header)
     transcript = room.add_message(message, Author(who, member.inst))
     s = room.history.s
     row = EventRow(room.id, s, KIND_MESSAGE, -1, now, who, member.inst, message, frame.envelope)
@@ -47,17 +47,26 @@ def note_refused(memory: Memory, session: Session, envelope: bytes, code: str, r
         header = header_of(envelope)
     except Malformed:
         return
-    first = session.refused.get(header.room)
-    behind = first is not None and first.chain == header.chain and first.place < header.index
-    if header.room in memory.rooms and not behind:
-        session.refused[header.room] = Refusal(header.chain, header.index, code, retry_ms)
+    known = session.refused.get(header.room)
+    if known is not None and known.chain == header.chain and known.first < header.index:
+        session.refused[header.room] = known._replace(last=max(known.last, header.index))
+    elif header.room in memory.rooms:
+        last = known.last if known is not None and known.chain == header.chain else header.index
+        session.refused[header.room] = Refusal(header.chain, header.index, last, code, retry_ms)
 
 
 def _check_order(session: Session, room: Room, header: Header) -> None:
     """Refuse alike what follows a refused message in its chain: every reader would hold that one to be withheld."""
-    first = session.refused.get(room.id)
-    if first is not None and first.chain == header.chain and first.place < header.index:
-        raise No(first.code, retry_ms=first.retry_ms)
+    known = session.refused.get(room.id)
+    if known is not None and known.chain == header.chain and known.first < header.index:
+        raise No(known.code, retry_ms=known.retry_ms)
+
+
+def _note_taken(session: Session, room: Room, header: Header) -> None:
+    """A message was taken: the next one that was refused behind it is the first that is missing now."""
+    known = session.refused.pop(room.id, None)
+    if known is not None and known.chain == header.chain and header.index < known.last:
+        session.refused[room.id] = known._replace(first=header.index + 1)
 
 
 def _is_by(room: Room, s: int, who: Identity) -> bool:

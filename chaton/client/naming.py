@@ -1,0 +1,40 @@
+"""Whom a typed line names: where a nick ends and what is said begins."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from chaton.errors import UsageError
+
+ID_BEGINNING: Final = re.compile(r"[0-9a-f]{8,64}")
+
+
+def take_who(rest: str, nicks: Sequence[str]) -> tuple[str, str]:
+    """The person named first, and what follows. A nick with spaces is known as one, or stands in quotes.
+
+    Raises:
+        UsageError: Where the nick ends is open, because a shorter one fits too.
+    """
+    rest = rest.removeprefix("@")
+    if rest[:1] in {'"', "'"}:
+        who, closed, after = rest[1:].partition(rest[0])
+        if closed and who:
+            return who, after.removeprefix(":").strip()
+    fitting = {nick.casefold(): nick for nick in nicks if _is_named(rest.casefold(), nick.casefold())}
+    word, _, after = rest.partition(" ")
+    if fitting and ID_BEGINNING.fullmatch(word):
+        fitting.setdefault(word, word)  # It may as well mean an identity.
+    if len(fitting) > 1:
+        raise _open_ended(rest, max(fitting.values(), key=len))
+    for nick in fitting.values():
+        return nick, rest[len(nick) :].removeprefix(":").strip()
+    return word, after.strip()
+
+
+def _is_named(named: str, nick: str) -> bool:
+    return named == nick or named.startswith((nick + " ", nick + ": "))
+
+
+def _open_ended(rest: str, nick: str) -> UsageError:
+    sentence = f"“{rest[:60]}” begins with several nicks, so nothing was done"
+    return UsageError(sentence, hint=f'put the one that is meant in quotes, such as "{nick}"')
