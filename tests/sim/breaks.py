@@ -19,6 +19,7 @@ from chaton.session.thread import Thread
 from chaton.session.timeline import Timeline
 from chaton.session.view import View
 from chaton.vault.chain import SendChain
+from chaton.wire.frames import Accepted
 
 
 class Break(NamedTuple):
@@ -42,10 +43,14 @@ def _other_transcript(original: Any) -> Any:
 def _told_too_early(original: Any) -> Any:
     def decide(*args: Any) -> Any:
         decision = original(*args)
-        decision.now += [effect for effect in decision.then if isinstance(effect, Reply)]
+        decision.now += [effect for effect in decision.then if _accepts(effect)]
         return decision
 
     return decide
+
+
+def _accepts(effect: Any) -> bool:
+    return isinstance(effect, Reply) and isinstance(effect.frame, Accepted)
 
 
 def _told_twice(original: Any) -> Any:
@@ -94,7 +99,7 @@ def _backwards(original: Any) -> Any:
 
 BREAKS: dict[str, Break] = {
     "transcript": Break(View, "pass_message", _other_transcript, "honest", "prefix"),
-    "durable": Break(Hub, "_decide", _told_too_early, "honest", "false-alarm"),
+    "durable": Break(Hub, "_decide", _told_too_early, "honest", "durable"),
     "keys": Break(Reader, "accept", _nothing, "gentle", "unread"),
     "silence": Break(Inbox, "_warn", _nothing, "member", "silent"),
     "twice": Break(Inbox, "post", _told_twice, "honest", "twice"),
