@@ -130,6 +130,8 @@ class Entrance:
     def _admit(self, room: Room, accepted: frames.Accepted, record: Record) -> None:
         """The own GENESIS or JOIN is event s: the transcript begins there, as the relay states it (§3)."""
         entry, earlier = room.entry, self.rooms.get(room.view.room)
+        if earlier is not None and earlier.live and earlier.entry.first_n == record.n:
+            return  # Asked twice at once, and the other one was faster.
         if earlier is not None and record.n != earlier.entry.first_n and accepted.s <= earlier.view.history.s:
             raise InvalidLog("the relay seats us among events that we have seen before")
         entry.first_s, entry.first_t, entry.first_n = accepted.s, accepted.transcript, record.n

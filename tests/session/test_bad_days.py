@@ -335,3 +335,20 @@ def test_a_direct_room_with_somebody_who_is_gone_is_refused(world: World) -> Non
     with pytest.raises(Refused) as refusal:
         ada.ask(ada.session.direct(ben.identity))
     assert refusal.value.code == "stranger"
+
+
+def test_joining_twice_at_once_is_joining_once(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    link = invite(ada, room)
+    ben = world.person("ben")
+    tickets = [ben.session.begin(ben.session.join(link, "ben"))]
+    only(ben, lambda: ben.identity in world.relay.hub.memory.rooms[room].state.members)
+    tickets.append(ben.session.begin(ben.session.join(link, "ben")))
+    only(ben, lambda: tickets[0] in ben.answers)
+    ben.session.say(room, Text("here"), 1)
+    first = ben.session.rooms[room]
+    world.settle()
+    assert [ben.answers[ticket] for ticket in tickets] == [room, room]
+    assert ben.session.rooms[room] is first
+    assert texts(ada) == ["here"]

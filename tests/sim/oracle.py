@@ -164,7 +164,7 @@ class Oracle:
         match entry:
             case OwnBundleEntry():
                 self.bundles[client.identity][entry.id] = entry
-            case RoomEntry() if entry.first_t and entry.room in self.truths:
+            case RoomEntry() if (entry.first_t or entry.peer) and entry.room in self.truths:
                 key = (client.identity, entry.room, entry.first_s)
                 self.came_in.setdefault(key, len(self.truths[entry.room].ids))
             case OutboxEntry() if entry.envelope:
@@ -220,7 +220,11 @@ class Oracle:
                 raise Broken("forged", f"{client.name} was shown what {said.sender} never said: {said.text}")
         elif (sealed.author, sealed.room) != (said.identity, said.room):
             raise Broken("forged", f"{client.name} was shown {said.text!r} under another name or room")
-        elif not said.own and client.session is not None and not self._agrees(client.session.rooms[said.room], sealed):
+        elif (
+            not said.own
+            and client.session is not None
+            and not self._agrees(client.session.rooms[said.room], said, sealed)
+        ):
             raise Broken("fork", f"{client.name} reads {said.text!r}, whose sender holds another history")
         elif said.kind == "text" and sealed.body and sealed.body[1:].decode() != said.text:
             raise Broken("forged", f"{client.name} was shown {said.text!r} for {sealed.body[1:]!r}")
@@ -234,9 +238,11 @@ class Oracle:
         return f"index {one.header.index} of chain {one.header.chain.hex()[:4]}, its sender knew {known}of the reader"
 
     @staticmethod
-    def _agrees(room: Room, sealed: Sealed) -> bool:
-        """Whether what the sender claimed is what this reader holds."""
+    def _agrees(room: Room, said: Said, sealed: Sealed) -> bool:
+        """Whether what the sender claimed is what this reader holds; not judged if it began anew in this very batch."""
         header, history = sealed.header, room.view.history
+        if said.seq > history.s:
+            return True
         same_events = header.s < history.first or history.at(header.s) == header.transcript
         return same_events and room.view.state.head_at(header.n) == header.head
 
