@@ -23,8 +23,9 @@
         ├── BundleRefused         rollback, future, expired, stranger
         ├── ParcelRefused         recipient, ciphertext, padding, member
         ├── ChainRefused          sender, epoch, fork
-        └── MessageRefused        room, chain, sender, muted, closed, index, future, fork,
-                                  commitment, ciphertext, padding
+        ├── MessageRefused        room, chain, sender, muted, closed, index, future, fork,
+        │                         commitment, ciphertext, padding
+        └── AttachmentRefused     ciphertext, hash, size
 
 A ``ProtocolError`` is about bytes and is caught where those bytes are judged; the others travel to a person.
 ``TypeError`` and a failed ``assert`` are for our own bugs: bytes from outside cause neither.
@@ -165,3 +166,7 @@ class ChainRefused(ProtocolError):
 
 class MessageRefused(ProtocolError):
     """A message that stays unread (§7)."""
+
+
+class AttachmentRefused(ProtocolError):
+    """The ciphertext of a file is not the one that its message names (§7)."""

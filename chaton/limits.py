@@ -58,6 +58,10 @@ HELD_PER_ROOM_MAX = 256
 EMOJI_BYTES_MAX = 32
 FILE_NAME_BYTES_MAX = 255
 ALIVE_INTERVAL_MS = DAY_MS
+ATTACHMENT_BYTES_MAX = 100 * 2**20  # of plaintext
+SEALED_PIECE_BYTES = 2**16  # of plaintext in each sealed piece but the last
+SEALED_PIECE_OVERHEAD = 16  # the tag of each
+BLOB_BYTES_MAX = ATTACHMENT_BYTES_MAX + ATTACHMENT_BYTES_MAX // SEALED_PIECE_BYTES * SEALED_PIECE_OVERHEAD
 
 # §8 Links and login
 LINK_HOST_MAX = 253
@@ -68,6 +72,8 @@ FRAME_BYTES_MAX = 2**20
 BATCH_MAX = 256  # identities, parcels or tokens in one frame
 RECORDS_PER_FRAME_MAX = 256
 DETAIL_CHARS_MAX = 300
+PIECE_BYTES_MIN = 4_096  # of an attachment's ciphertext in one frame, but for the last piece
+PIECE_BYTES_MAX = 256 * 2**10
 
 # The relay
 LOGIN_DEADLINE_MS = 10 * SECOND_MS
@@ -82,3 +88,4 @@ RETRY_MAX_MS = 30 * SECOND_MS
 NICK_CHARS_MAX = 32
 PLAINTEXT_HEADER_BYTES = 17  # kind, clock, counter: what precedes the body of every message
 TEXT_BYTES_MAX = PAD_MAX - PLAINTEXT_HEADER_BYTES - 1  # one byte of padding at least
+CAPTION_BYTES_MAX = TEXT_BYTES_MAX - 106 - FILE_NAME_BYTES_MAX  # what a file is and how it is called comes first

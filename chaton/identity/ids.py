@@ -106,6 +106,18 @@ class MessageId(Fixed):
     __slots__ = ()
 
 
+class BlobId(Fixed):
+    """The random name of an attachment's ciphertext on the relay (§§7, 9)."""
+
+    __slots__ = ()
+
+
+class BlobHash(Fixed):
+    """BLAKE2b-256 of an attachment's ciphertext, without key and person (§7)."""
+
+    __slots__ = ()
+
+
 class Pin(Fixed):
     """SHA-256 of the SubjectPublicKeyInfo of a relay's certificate (``spki``, §8)."""
 

@@ -16,7 +16,8 @@ from chaton.errors import StoreTooNew, UsageError
 from chaton.relay import certs, tls
 from chaton.relay.config import Config
 from chaton.relay.server import metrics_class
-from chaton.relay.store.sqlite import DATABASE, SCHEMA_VERSION
+from chaton.relay.store.sqlite import DATABASE
+from chaton.relay.store.upgrade import SCHEMA_VERSION
 
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER_BYTES: Final = 100
@@ -70,6 +71,8 @@ def _store(config: Config) -> Iterator[str]:
     if version > SCHEMA_VERSION:
         raise UsageError(f"{path} was written by a later version of Chaton", hint=StoreTooNew.hint)
     yield f"store: {path}, {path.stat().st_size} bytes"
+    if 0 < version < SCHEMA_VERSION:
+        yield f"the store is of version {version}: a start will copy it beside itself and upgrade it"
 
 
 def _header(path: Path) -> bytes:

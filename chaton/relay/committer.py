@@ -7,15 +7,17 @@ needs no thread: its work is done where it is asked for.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from chaton.errors import StoreError
 from chaton.relay.hub.effects import Decision
 from chaton.relay.store.base import Store, Write
 
+COMPLAIN_EVERY_S: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -70,6 +72,8 @@ class Committer:
         self._outstanding = 0  # Batches that the thread has and has not handed back; known to the loop only.
         self._failing = False  # A failed commit has been handed back, and is not mended yet; known to the loop only.
         self._broken = False
+        self._complained = False
+        self._complain_at = 0.0
         self._lost: list[Write] = []
         self._thread = Thread(target=self._run, name="committer", daemon=True) if threaded else None
         if self._thread is not None:
@@ -148,13 +152,27 @@ class Committer:
             try:
                 if writes:
                     self._store.commit(writes)
+                    self._praise()
             except Exception as cause:  # noqa: BLE001 - whatever happened, nothing of it may be acknowledged
-                _log.error("a commit failed, %d requests are refused: %s", len(decisions), _reason(cause))
+                self._complain(cause, len(decisions))
                 self._broken = True
             else:
                 return [(self._committed, (len(batches), decisions))]
         self._lost += writes
         return [(self._failed, (len(batches), decisions))]
+
+    def _complain(self, cause: Exception, refused: int) -> None:
+        """Log that a commit failed, once a minute: as long as a disk is full, everybody tries again every second."""
+        if time.monotonic() >= self._complain_at:
+            self._complain_at = time.monotonic() + COMPLAIN_EVERY_S
+            self._complained = True
+            _log.error("a commit failed, %d requests are refused: %s", refused, _reason(cause))
+
+    def _praise(self) -> None:
+        """Log that a commit succeeded, if the last word was that one failed."""
+        if self._complained:
+            self._complained = False
+            _log.warning("the store works again")
 
     def _committed(self, result: tuple[int, list[Decision]]) -> None:
         self._outstanding -= result[0]

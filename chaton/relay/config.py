@@ -9,6 +9,8 @@
     owners = ["<64 hex digits>"]        # who may create rooms, besides clients on the loopback address
     retention_days = 30
     retention_bytes = 1_073_741_824
+    room_blob_bytes = 1_073_741_824
+    blob_bytes = 10_737_418_240
     metrics = "127.0.0.1:9555"          # or "[::1]:9555"
 
     [limits]
@@ -33,7 +35,7 @@ from msgspec import Meta, Struct
 
 from chaton.errors import Malformed, UsageError
 from chaton.identity.ids import Identity
-from chaton.limits import DAY_MS, FRAME_BYTES_MAX, MEMBERS_MAX
+from chaton.limits import BLOB_BYTES_MAX, DAY_MS, FRAME_BYTES_MAX, MEMBERS_MAX
 from chaton.relay.throttle import Kind, Meter, Rate
 
 DEFAULT_LISTEN: Final = "127.0.0.1:5555"
@@ -52,6 +54,8 @@ class Rates(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     # One message may need a parcel for each other member, in several rooms at once.
     parcels: Rate = Rate(per_second=200, burst=8 * MEMBERS_MAX)
     requests: Rate = Rate(per_second=50, burst=1_000)
+    # What comes faster than the disk takes it waits in memory, and a piece is long.
+    pieces: Rate = Rate(per_second=16, burst=64)
     bytes: Rate = Rate(per_second=4 * _MIB, burst=64 * _MIB)
     connections: Rate = Rate(per_second=0.5, burst=30)
 
@@ -67,6 +71,7 @@ class AddressRates(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True)
     records: Rate = Rate(per_second=50, burst=2 * MEMBERS_MAX)
     parcels: Rate = Rate(per_second=10_000, burst=200 * MEMBERS_MAX)
     requests: Rate = Rate(per_second=2_000, burst=20 * MEMBERS_MAX)
+    pieces: Rate = Rate(per_second=256, burst=1_024)
     bytes: Rate = Rate(per_second=64 * _MIB, burst=1_024 * _MIB)
     connections: Rate = Rate(per_second=20, burst=2 * MEMBERS_MAX)
 
@@ -79,7 +84,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         address: Rates of each address, which may be that of many people.
         connections_max: Connections at once, logged in or not.
         connections_per_address_max: Of these from one address.
-        frame_before_login_bytes: The longest frame of who has not logged in; a login has about 140 bytes.
+        frame_before_login_bytes: The longest frame of who is in no room, and has no more than 2,400 bytes to say.
         queue_bytes_max: What waits in memory for a reader that falls behind; more is fed to it from the store.
         nicks_per_day: NICK records of one identity in 24 hours.
         leaves_per_day: LEAVE records of one identity in 24 hours.
@@ -112,6 +117,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         memory: Keep everything in memory and nothing on disk.
         retention_days: How long message bodies are kept.
         retention_bytes: How many bytes of them are kept, over all rooms; the oldest go first.
+        room_blob_bytes: How many bytes of attachments one room may have here; 0: none are taken.
+        blob_bytes: How many bytes of attachments are kept, over all rooms; 0: none are taken.
         metrics: HOST:PORT of this machine alone where figures are told for Prometheus; None: nowhere.
     """
 
@@ -123,6 +130,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     memory: bool = False
     retention_days: Annotated[int, Meta(ge=1, le=36_500)] = 30
     retention_bytes: Annotated[int, Meta(ge=_MIB, le=2**50)] = 1_024 * _MIB
+    room_blob_bytes: Annotated[int, Meta(ge=0, le=2**50)] = 1_024 * _MIB
+    blob_bytes: Annotated[int, Meta(ge=0, le=2**50)] = 10 * 1_024 * _MIB
     metrics: str | None = None
     limits: Limits = Limits()
 
@@ -140,6 +149,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def retention_ms(self) -> int:
         """``retention_days`` in ms."""
         return self.retention_days * DAY_MS
+
+    @property
+    def blob_bytes_max(self) -> int:
+        """The largest ciphertext of an attachment that is taken, in bytes."""
+        return min(BLOB_BYTES_MAX, self.room_blob_bytes, self.blob_bytes)
 
 
 def load(path: Path | None, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -217,11 +231,11 @@ def _read(path: Path) -> dict[str, Any]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as cause:
         raise UsageError(f"{path} cannot be read: {cause.strerror}", hint="name another file with --config") from cause
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+    except (ValueError, RecursionError) as cause:  # Endless numbers and endless nesting have no error of their own.
         raise UsageError(f"{path} is not a TOML file: {cause}", hint="correct that line") from cause
     for key in _PATHS:
-        if isinstance(document.get(key), str):
-            document[key] = str(path.parent / Path(document[key]).expanduser())
+        if isinstance(document.get(key), str) and not document[key].startswith("~"):
+            document[key] = str(path.parent / document[key])
     return document
 
 
@@ -254,6 +268,9 @@ def _decode(kind: type, value: object) -> object:
             return Identity.from_hex(value)
         except Malformed as cause:
             raise ValueError(str(cause)) from cause
-    if not value:
-        raise ValueError("Expected a path, got nothing")
-    return Path(value).expanduser()
+    if not value or "\0" in value:
+        raise ValueError("Expected a path, got none")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as cause:
+        raise ValueError("Expected a path, got the home of somebody who is not here") from cause

@@ -4,139 +4,33 @@ A follower is *live* or *behind*. The live ones of a room get all that the room 
 one piece of bytes that they share. One whose queue is too long falls behind: from then on it is fed out of the store
 as fast as it reads, loses nothing, delays nobody and holds little memory; at the end it is live again.
 
-Parcels are fed to a connection in order of their tokens, ahead of all events that are newer than they are.
+Parcels are fed to a connection in order of their tokens, ahead of all events that are newer than they are. Attachments
+are fed piece by piece when nothing else waits for a connection, so what is said in a room comes before the next piece.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 from chaton.errors import StoreError
-from chaton.identity.ids import Identity, RoomId
+from chaton.identity.ids import RoomId
+from chaton.limits import PIECE_BYTES_MAX, SECOND_MS
+from chaton.relay.channel import Channel, Follower, Subscriber
 from chaton.relay.committer import Committer
 from chaton.relay.hub.decide import Hub
-from chaton.relay.hub.effects import Feed, Gain, Hint, Pages, Part, Push, PushWaiting
+from chaton.relay.hub.effects import Feed, Fetch, Gain, Hint, Pages, Part, Push, PushWaiting
+from chaton.relay.hub.refusals import SENTENCES
 from chaton.relay.peer import Peer
 from chaton.relay.store.base import EventRow, ParcelRow, Store
 from chaton.wire.codec import encode
-from chaton.wire.frames import AnyRelayFrame, CaughtUp, Event, Parcel, ParcelsEnd
+from chaton.wire.frames import BlobPiece, CaughtUp, Event, Parcel, ParcelsEnd, Refused
 
 READ_BYTES: Final = 128 * 2**10
 PARCELS_PER_READ: Final = 64
+FETCHES_MAX: Final = 64
 _log = logging.getLogger(__name__)
 
-_Row = TypeVar("_Row")
-
-
-class Follower:
-    """One connection's place in one room.
-
-    Attributes:
-        at: The last event it was told; of a live one, its channel knows that.
-        ref: Whom to tell CaughtUp, None once that is told.
-        until: Where it ends, of one that was put out of the room.
-        hints: The channel's count of hints when it fell behind.
-    """
-
-    __slots__ = ("at", "channel", "hints", "ref", "subscriber", "until")
-
-    def __init__(self, subscriber: "Subscriber", channel: "Channel", ref: int, at: int) -> None:
-        self.subscriber = subscriber
-        self.channel = channel
-        self.ref: int | None = ref
-        self.at = at
-        self.until: int | None = None
-        self.hints = channel.hints
-
-
-class Channel:
-    """What one room tells those who follow it.
-
-    Attributes:
-        told: The last event that is durable and told here; ``flushed`` the last that the live ones have.
-        hints: How many presences were told, to know who missed some.
-    """
-
-    __slots__ = ("_flushed_hints", "_gained", "flushed", "followers", "hints", "live", "room", "told")
-
-    def __init__(self, room: RoomId, told: int) -> None:
-        self.room = room
-        self.told = self.flushed = told
-        self.hints = self._flushed_hints = 0
-        self.live: dict[Peer, Follower] = {}
-        self.followers = 0
-        self._gained: list[bytes] = []
-
-    def gain(self, chunk: bytes) -> bool:
-        """Queue bytes for all live followers; whether they are the first since the last flush."""
-        self._gained.append(chunk)
-        return len(self._gained) == 1
-
-    def flush(self, queue_bytes: int, asking: Iterable[Peer] = ()) -> None:
-        """Give what the room gained to all who are live; whose queue is over ``queue_bytes`` falls behind.
-
-        Of those, who is ``asking`` comes first, and gets its answer in the same write: while all others are told, it
-        can say the next thing, and so a busy room has more to tell in one turn.
-        """
-        gained = self._gained
-        if not gained:
-            return
-        chunk = gained[0] if len(gained) == 1 else b"".join(gained)
-        gained.clear()
-        first = {peer for peer in asking if peer.queued <= queue_bytes and peer in self.live}
-        for peer in first:
-            peer.write(chunk)
-            peer.flush()
-        slow = []
-        for peer, follower in self.live.items():
-            if peer in first:
-                continue
-            if not peer.queued:
-                peer.send(chunk)
-            elif peer.queued <= queue_bytes:
-                peer.write(chunk)
-            else:
-                slow.append(follower)
-        for follower in slow:
-            self.fall_behind(follower)
-        self.flushed, self._flushed_hints = self.told, self.hints
-
-    def is_live(self, follower: Follower) -> bool:
-        """Whether a follower gets what the room gains at once."""
-        return self.live.get(follower.subscriber.peer) is follower
-
-    def fall_behind(self, follower: Follower) -> None:
-        """Tell a live follower nothing any more: from where the last flush ended it reads from the store."""
-        del self.live[follower.subscriber.peer]
-        follower.at = self.flushed
-        follower.hints = self._flushed_hints
-        follower.subscriber.behind.append(follower)
-        follower.subscriber.peer.hungry = True
-
-
-class Subscriber:
-    """What one connection waits for.
-
-    Attributes:
-        parcels_at: The last parcel told; ``parcels_live`` whether new ones are told at once,
-            ``parcels_more`` whether one came that must first be read from the store.
-        reading: Whether the store reads for it; it does one thing at a time.
-    """
-
-    __slots__ = (
-        "behind", "follows", "identity", "pages", "parcels_at", "parcels_ended", "parcels_live", "parcels_more",
-        "peer", "reading",
-    )  # fmt: skip
-
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
-        self.identity: Identity | None = None
-        self.follows: dict[RoomId, Follower] = {}
-        self.behind: list[Follower] = []
-        self.pages: list[Iterator[AnyRelayFrame]] = []
-        self.parcels_at = -1
-        self.parcels_live = self.parcels_more = self.parcels_ended = False
-        self.reading = False
+_Read = TypeVar("_Read")
 
 
 class Delivery:
@@ -157,6 +51,7 @@ class Delivery:
         self._started = started
         self._channels: dict[RoomId, Channel] = {}
         self._gained: list[Channel] = []
+        self._changing: list[Channel] = []
 
     def gain(self, effect: Gain) -> None:
         """A room has a new event; it is encoded once, if anybody follows."""
@@ -168,13 +63,25 @@ class Delivery:
         channel.told = effect.event.s
 
     def hint(self, effect: Hint) -> None:
-        """Somebody of a room came or went."""
+        """Somebody of a room came or went: told with the next ``tell_hints``, and only as it then is."""
         channel = self._channels.get(effect.room)
         if channel is None:
             return
-        channel.hints += 1
-        if channel.gain(encode(effect.presence)):
-            self._gained.append(channel)
+        if not channel.changes:
+            self._changing.append(channel)
+        channel.changes[effect.presence.identity] = effect.presence
+
+    def tell_hints(self) -> bool:
+        """Tell who came and went; whether there was anything."""
+        changing, self._changing = self._changing, []
+        for channel in changing:
+            changes, channel.changes = channel.changes, {}
+            channel.hints += len(changes)
+            # Whoever got an older list from now on would miss these. Until now they were still to come behind it.
+            channel.present = None
+            if channel.gain(b"".join(map(encode, changes.values()))):
+                self._gained.append(channel)
+        return bool(changing)
 
     def flush(self, asking: Iterable[Peer]) -> None:
         """Give each room's gain of this turn to its followers, first to those who wait for an answer."""
@@ -224,11 +131,20 @@ class Delivery:
         for room in list(subscriber.follows):
             self.leave(subscriber, room)
         subscriber.pages.clear()
+        subscriber.fetches.clear()
 
     def pages(self, subscriber: Subscriber, effect: Pages) -> None:
         """Somebody reads a log, or something else of many bytes."""
         subscriber.pages.append(iter(effect.frames))
         self._started(subscriber)
+
+    def fetch(self, subscriber: Subscriber, effect: Fetch) -> None:
+        """Somebody asks for a piece of an attachment; who asks for many and takes none is refused."""
+        if len(subscriber.fetches) < FETCHES_MAX:
+            subscriber.fetches.append(effect)
+            self._started(subscriber)
+        else:
+            _refuse(subscriber, effect.ref, "limited", SECOND_MS)
 
     def push_waiting(self, subscriber: Subscriber, effect: PushWaiting) -> None:
         """Somebody has logged in: first of all it gets its parcels."""
@@ -255,17 +171,35 @@ class Delivery:
             subscriber.peer.write(encode(parcel))
 
     def pump(self, subscriber: Subscriber) -> None:
-        """Queue as much as fits of what a connection waits for: logs, then parcels, then events."""
-        while not subscriber.reading and self._waits(subscriber):
-            if subscriber.peer.queued > self._queue_bytes:
+        """Queue as much as fits of what a connection waits for: logs, then parcels, events, pieces of attachments."""
+        while not subscriber.reading:
+            if self._waits(subscriber):
+                fits, feed = self._queue_bytes, self._feed_next
+            elif subscriber.fetches:
+                fits, feed = 0, self._read_piece
+            else:
+                return
+            if subscriber.peer.queued > fits:
                 subscriber.peer.hungry = True
                 return
-            self._feed_next(subscriber)
+            feed(subscriber)
 
     @staticmethod
     def _waits(subscriber: Subscriber) -> bool:
         waits_for_parcels = subscriber.identity is not None and not subscriber.parcels_live
         return bool(subscriber.pages or subscriber.behind or waits_for_parcels)
+
+    def _read_piece(self, subscriber: Subscriber) -> None:
+        fetch = subscriber.fetches.popleft()
+        blob, offset = fetch.blob, fetch.offset
+
+        def then(data: bytes) -> None:
+            if data:
+                subscriber.peer.write(encode(BlobPiece(fetch.ref, blob.size, offset, data)))
+            else:
+                _refuse(subscriber, fetch.ref, "no-blob", 0)  # It was dropped meanwhile.
+
+        self._read(subscriber, lambda: self._store.piece(blob.room, blob.blob, offset, PIECE_BYTES_MAX), then)
 
     def _feed_next(self, subscriber: Subscriber) -> None:
         if subscriber.pages:
@@ -337,23 +271,22 @@ class Delivery:
         channel.flush(self._queue_bytes)
         subscriber.behind.remove(follower)
         channel.live[subscriber.peer] = follower
-        begins = follower.ref is not None
-        if begins or follower.hints != channel.hints:
-            present = self._hub.present(channel.room, subscriber.identity, absent_too=not begins)
-            if told := b"".join(map(encode, present)):
-                subscriber.peer.write(told)
+        if follower.ref is not None or follower.hints != channel.hints:
+            if channel.present is None:
+                channel.present = encode(self._hub.present(channel.room))
+            subscriber.peer.write(channel.present)
         if follower.ref is not None:
             subscriber.peer.write(encode(CaughtUp(follower.ref, channel.room, follower.at)))
             follower.ref = None
 
-    def _read(self, subscriber: Subscriber, job: Callable[[], list[_Row]], then: Callable[[list[_Row]], None]) -> None:
+    def _read(self, subscriber: Subscriber, job: Callable[[], _Read], then: Callable[[_Read], None]) -> None:
         """Let the store read, and go on pumping with what it says."""
         subscriber.reading = True
 
-        def resume(rows: list[_Row]) -> None:
+        def resume(result: _Read) -> None:
             subscriber.reading = False
             if not subscriber.peer.gone:
-                then(rows)
+                then(result)
                 self._started(subscriber)
 
         def failed(_cause: StoreError) -> None:
@@ -361,3 +294,7 @@ class Delivery:
             subscriber.peer.drop()
 
         self._committer.work(job, resume, failed)
+
+
+def _refuse(subscriber: Subscriber, ref: int, code: str, retry_ms: int) -> None:
+    subscriber.peer.write(encode(Refused(ref, code, SENTENCES[code], retry_ms, [])))

@@ -13,15 +13,17 @@ from typing import Any
 from chaton import __version__
 from chaton.errors import Malformed, StoreError
 from chaton.identity.ids import Nonce
-from chaton.limits import DETAIL_CHARS_MAX, FRAME_BYTES_MAX, SECOND_MS
+from chaton.limits import DETAIL_CHARS_MAX, FRAME_BYTES_MAX, SECOND_MS, TURN_MS
+from chaton.relay.channel import Subscriber
 from chaton.relay.committer import Committer
-from chaton.relay.delivery import Delivery, Subscriber
+from chaton.relay.delivery import Delivery
 from chaton.relay.hub.decide import Hub
 from chaton.relay.hub.effects import (
     Close,
     Decision,
     Effect,
     Feed,
+    Fetch,
     Gain,
     Hint,
     Pages,
@@ -34,10 +36,13 @@ from chaton.relay.hub.memory import Session
 from chaton.relay.loading import reload
 from chaton.relay.peer import Peer
 from chaton.relay.store.base import Store, Write
+from chaton.relay.tally import Tally
 from chaton.wire.codec import encode
-from chaton.wire.frames import AnyClientFrame, Done, Goodbye, Limits, LoggedIn, Welcome
+from chaton.wire.frames import AnyClientFrame, Done, Goodbye, LoggedIn, Refused, Welcome
+from chaton.wire.parts import Limits
 
 MEND_INTERVAL_S = 1.0
+HINT_INTERVAL_S = 0.25
 _log = logging.getLogger(__name__)
 
 
@@ -86,8 +91,10 @@ class Engine:
         self._pumps: dict[Subscriber, None] = {}
         self._turn_ends = False
         self._tick: asyncio.TimerHandle | None = None
+        self._hints_rest = False
         self._stopping = False
         self.dirty: list[Peer] = []
+        self._garbled = Tally(_log, "%d connections spoke another protocol and were closed")
         self._effects: dict[type[Effect], Callable[[Any], None]] = {
             Reply: self._reply,
             Gain: self._delivery.gain,
@@ -95,6 +102,7 @@ class Engine:
             Close: self._close,
             Feed: self._to_subscriber(self._delivery.feed),
             Part: self._to_subscriber(self._delivery.part),
+            Fetch: self._to_subscriber(self._delivery.fetch),
             Pages: self._to_subscriber(self._delivery.pages),
             Push: self._to_subscriber(self._delivery.push),
             PushWaiting: self._to_subscriber(self._delivery.push_waiting),
@@ -117,12 +125,14 @@ class Engine:
         if connection is None or self._stopping:
             return
         self._take(self._hub.handle(connection.session, frame, self._clock()))
-        if connection.session.identity is not None and peer.reader.largest != FRAME_BYTES_MAX:
+        who = connection.session.identity
+        if peer.reader.largest != FRAME_BYTES_MAX and who is not None and self._hub.memory.belongs(who):
+            # Anybody can log in, and as often as there are identities: only members may fill so much memory.
             peer.reader.largest = FRAME_BYTES_MAX
 
     def garbled(self, peer: Peer, cause: Malformed) -> None:
         """Bytes that are no frame have come: say so and close."""
-        _log.info("a connection spoke another protocol and is closed")
+        self._garbled.add()
         self.end(peer, Goodbye("protocol", str(cause)[:DETAIL_CHARS_MAX], 0))
 
     def drained(self, peer: Peer) -> None:
@@ -207,12 +217,20 @@ class Engine:
         self._flush()
 
     def _flush(self) -> None:
+        # When a thousand come back together, each is told of the others a few times, not a thousand times.
+        if not self._hints_rest and self._delivery.tell_hints():
+            self._hints_rest = True
+            self._loop.call_later(HINT_INTERVAL_S, self._end_rest)
         self._delivery.flush(list(self.dirty))
         while self.dirty:
             dirty = self.dirty[:]
             self.dirty.clear()
             for peer in dirty:
                 peer.flush()
+
+    def _end_rest(self) -> None:
+        self._hints_rest = False
+        self._flush()
 
     def _set_tick(self) -> None:
         """Wake up when a turn to sign ends."""
@@ -221,7 +239,9 @@ class Engine:
             self._tick.cancel()
             self._tick = None
         if due is not None:
-            self._tick = self._loop.call_later(max(0, due - self._clock()) / SECOND_MS, self._on_tick)
+            # A clock that was set back must not put the end of a turn off for as long.
+            delay_ms = min(max(0, due - self._clock()), TURN_MS)
+            self._tick = self._loop.call_later(delay_ms / SECOND_MS, self._on_tick)
 
     def _on_tick(self) -> None:
         self._tick = None
@@ -234,6 +254,8 @@ class Engine:
         if connection is None:
             return
         connection.peer.write(encode(effect.frame))
+        if isinstance(effect.frame, Refused) and effect.frame.code == "limited":
+            connection.peer.rest()
         if isinstance(effect.frame, LoggedIn | Done) and connection.peer.patience is None:
             self._admit(connection)
 
@@ -280,7 +302,6 @@ class Engine:
     def _mended(self, install: Callable[[], None]) -> None:
         install()
         self._hub.suspended = False
-        _log.warning("the store works again")
 
     def _mend_failed(self, cause: StoreError) -> None:
         _log.error("the store cannot be read: %s", cause)

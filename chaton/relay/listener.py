@@ -20,11 +20,14 @@ from typing import Any, Final, Protocol
 from chaton.errors import UsageError
 from chaton.limits import LOGIN_DEADLINE_MS, SECOND_MS, SILENCE_MS
 from chaton.relay.peer import Bounds, Origin, Owner, Peer
+from chaton.relay.tally import Tally
+from chaton.relay.turnstile import Turnstile
 from chaton.wire.frames import Goodbye
 
 BACKLOG: Final = 1_024
-ACCEPTS_PER_TURN: Final = 64
+ACCEPTS_PER_TURN: Final = 16
 EXHAUSTED_PAUSE_S: Final = 0.5
+EXHAUSTED_LOG_S: Final = 60.0
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _LISTEN_HINTS = {
     errno.EADDRINUSE: "another program listens there: choose another port with --listen, or stop that program",
@@ -91,6 +94,8 @@ class Listener:
         self, sock: ssl.SSLSocket, owner: Closer, bounds: Bounds, doorkeeper: Doorkeeper, timing: Timing
     ) -> None:
         self._sock = sock
+        self._turnstile = Turnstile(sock.context)
+        self._cut = Tally(_log, "%d connections over a limit were cut")
         self._owner = owner
         self._bounds = bounds
         self._timing = timing
@@ -102,6 +107,7 @@ class Listener:
         self._sweeping: asyncio.TimerHandle | None = None
         self._resuming: asyncio.TimerHandle | None = None
         self._open = True
+        self._complain_at = 0.0
         self.doorkeeper = doorkeeper
 
     @property
@@ -159,7 +165,9 @@ class Listener:
 
     def _pause(self, cause: OSError) -> None:
         """No more files or memory: the waiting connection would wake the loop again and again, so look away."""
-        _log.warning("cannot accept a connection: %s", cause.strerror)
+        if self._loop.time() >= self._complain_at:  # It is found out twice a second, maybe for days.
+            self._complain_at = self._loop.time() + EXHAUSTED_LOG_S
+            _log.warning("cannot accept connections: %s", cause.strerror)
         pause = EXHAUSTED_PAUSE_S if cause.errno in _EXHAUSTED else EXHAUSTED_PAUSE_S / 10
         self._loop.remove_reader(self._sock.fileno())
         self._resuming = self._loop.call_later(pause, self._resume)
@@ -176,15 +184,15 @@ class Listener:
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            wrapped = self._sock.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         except (OSError, ValueError):
             sock.close()
             return
         deadline = self._loop.time() + self._timing.login_ms / SECOND_MS
         peer = Peer(
-            wrapped,
+            sock,
             next(self._sessions),
             origin,
+            turnstile=self._turnstile,
             owner=self._owner,
             bounds=self._bounds,
             on_gone=self._gone,
@@ -198,7 +206,7 @@ class Listener:
         keeper = self.doorkeeper
         full = len(self._peers) >= keeper.connections_max or self._of_address[address] >= keeper.per_address_max
         if full or keeper.connect(address):
-            _log.info("a connection over a limit was cut")
+            self._cut.add()
             return False
         return True
 

@@ -5,12 +5,15 @@ from collections.abc import Callable, Sequence
 from chaton.relay.hub.memory import Memory
 from chaton.relay.hub.room import Room
 from chaton.relay.store.base import (
+    BlobGone,
+    BlobRow,
     BodyGone,
     BundleRow,
     DirectRow,
     EventRow,
     ParcelRow,
     ParcelsGone,
+    PieceRow,
     Store,
     Write,
 )
@@ -28,6 +31,7 @@ def load(memory: Memory, store: Store) -> None:
         memory.put_room(Room.of_rows(store.skeleton(pair.room), pair))
     memory.put_bundles(store.bundles())
     memory.put_waiting(store.waiting())
+    memory.put_blobs(store.blobs())
 
 
 def reload(memory: Memory, store: Store, lost: Sequence[Write]) -> Callable[[], None]:
@@ -43,6 +47,8 @@ def reload(memory: Memory, store: Store, lost: Sequence[Write]) -> Callable[[], 
     bundles = list(store.bundles()) if any(isinstance(write, BundleRow) for write in lost) else None
     parcels_lost = any(isinstance(write, ParcelRow | ParcelsGone) for write in lost)
     waiting = list(store.waiting()) if parcels_lost else None
+    blobs_lost = any(isinstance(write, BlobRow | PieceRow | BlobGone) for write in lost)
+    blobs = list(store.blobs()) if blobs_lost else None
 
     def install() -> None:
         for room_id in touched - there:
@@ -53,5 +59,7 @@ def reload(memory: Memory, store: Store, lost: Sequence[Write]) -> Callable[[], 
             memory.put_bundles(bundles)
         if waiting is not None:
             memory.put_waiting(waiting)
+        if blobs is not None:
+            memory.put_blobs(blobs)
 
     return install

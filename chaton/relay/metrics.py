@@ -20,11 +20,12 @@ from prometheus_client.registry import Collector
 
 from chaton import __version__
 from chaton.errors import UsageError
+from chaton.identity.ids import BlobId, RoomId
 from chaton.relay.hub.decide import Hub
 from chaton.relay.hub.effects import Decision, Effect, Pages, Reply
 from chaton.relay.hub.memory import Memory, Session
 from chaton.relay.hub.refusals import SENTENCES
-from chaton.relay.store.base import EventRow, Store, Write
+from chaton.relay.store.base import EventRow, PieceRow, Store, Write
 from chaton.wire.frames import KIND_MESSAGE, KIND_RECORD, AnyClientFrame, Refused
 
 PATH: Final = "/metrics"
@@ -45,12 +46,14 @@ class Door(Protocol):
 
 
 class MeasuredStore:
-    """A ``Store`` around another one: counts the events that it has taken, and how long each commit took."""
+    """A ``Store`` around another one: counts the events and pieces that it has taken, and how long each commit took."""
 
     def __init__(self, store: Store, seconds: Histogram) -> None:
         self.rooms, self.directs, self.skeleton, self.events = store.rooms, store.directs, store.skeleton, store.events
         self.bundles, self.parcels, self.waiting = store.bundles, store.parcels, store.waiting
-        self.prune, self.close = store.prune, store.close
+        self.blobs, self.prune, self.close = store.blobs, store.prune, store.close
+        self._piece = store.piece
+        self.pieces = {"in": 0, "out": 0}
         self._commit = store.commit
         self._seconds = seconds
         self.taken: Counter[int] = Counter()
@@ -66,7 +69,13 @@ class MeasuredStore:
             raise
         finally:
             self._seconds.observe(time.perf_counter() - begun)
+        self.pieces["in"] += sum(isinstance(write, PieceRow) for write in writes)
         self.taken.update([write.kind for write in writes if isinstance(write, EventRow)])
+
+    def piece(self, room: RoomId, blob: BlobId, offset: int, limit: int) -> bytes:
+        """Read a piece as the store does; runs in the thread that commits."""
+        self.pieces["out"] += 1
+        return self._piece(room, blob, offset, limit)
 
 
 class CountingHub(Hub):
@@ -176,6 +185,10 @@ class Metrics:
         yield _gauge("queued_bytes", "What waits in memory to be sent.", self._door.queued if self._door else 0)
         taken = {name: self.store.taken[kind] for kind, name in _KINDS.items()}
         yield _labelled(CounterMetricFamily("chaton_events", "Events accepted.", labels=["kind"]), taken)
+        yield _gauge("blob_bytes", "Bytes of attachments that are kept.", memory.depot.stored)
+        yield _labelled(
+            CounterMetricFamily("chaton_pieces", "Pieces of attachments.", labels=["way"]), self.store.pieces
+        )
         refusals = {code: self.hub.refusals[code] for code in SENTENCES}
         yield _labelled(CounterMetricFamily("chaton_refusals", "Requests refused.", labels=["code"]), refusals)
         yield CounterMetricFamily("chaton_commit_failures", "Groups of writes that failed.", self.store.failures)

@@ -1,24 +1,30 @@
 """One connection's socket: handshake, bytes in, bytes out. Knows frames' bounds and nothing of what they mean.
 
-The socket is non-blocking and driven by the event loop's ``add_reader`` and ``add_writer``. What is to be told waits
-in a queue whose length its owner watches (``queued``); while too much waits, nothing more is read.
+The socket is non-blocking and driven by the event loop's ``add_reader`` and ``add_writer``. It has no TLS, which takes
+40 KB, until the other side has said something. What is to be told waits in a queue whose length its owner watches
+(``queued``); while too much waits, nothing more is read. What comes is taken for a moment in each turn of the loop, so
+that nobody who says much keeps others waiting; what is left then has its turn when they have had theirs.
 """
 
 import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, Protocol
 
 from chaton.errors import Malformed
+from chaton.limits import SECOND_MS
+from chaton.relay.turnstile import Turnstile
 from chaton.wire.connection import reader_of_client
 from chaton.wire.frames import AnyClientFrame
 
 ALPN: Final = "chaton/1"
 LINGER_S: Final = 2.0
 _READ_BYTES: Final = 2**16
-_READS_PER_TURN: Final = 32
+HEARD_MS_MAX: Final = 2
+_HEARD_S: Final = HEARD_MS_MAX / SECOND_MS
+REST_S: Final = 0.05
 _JOIN_BYTES: Final = 2**18
 
 # Every read lands here and is taken over before the next one: the loop has one thread.
@@ -81,22 +87,26 @@ class Peer:
     """
 
     __slots__ = (
-        "_bounds", "_closed", "_closing", "_loop", "_on_gone", "_out", "_owner", "_paused", "_sending", "_sock",
-        "_writing", "deadline", "hungry", "opened", "origin", "patience", "queued", "reader", "session",
+        "_bounds", "_closed", "_closing", "_frames", "_held", "_loop", "_on_gone", "_out", "_owner", "_paused",
+        "_resting", "_sending", "_sock", "_tls", "_turnstile", "_writing", "deadline", "hungry", "opened", "origin",
+        "patience", "queued", "reader", "session",
     )  # fmt: skip
 
     def __init__(
         self,
-        sock: ssl.SSLSocket,
+        sock: socket.socket,
         session: int,
         origin: Origin,
         *,
+        turnstile: Turnstile,
         owner: Owner,
         bounds: Bounds,
         on_gone: Callable[["Peer"], None],
         deadline: float,
     ) -> None:
         self._sock = sock
+        self._tls: ssl.SSLSocket
+        self._turnstile = turnstile
         self._owner = owner
         self._bounds = bounds
         self._on_gone = on_gone
@@ -104,6 +114,8 @@ class Peer:
         self._out: list[bytes] = []
         self._sending: memoryview | None = None
         self._writing = self._paused = self._closing = self._closed = False
+        self._frames: Iterator[AnyClientFrame] | None = None
+        self._held = self._resting = False
         self.session = session
         self.origin = origin
         self.queued = 0
@@ -119,9 +131,8 @@ class Peer:
         return self._closing
 
     def start(self) -> None:
-        """Begin the handshake."""
-        self._loop.add_reader(self._sock.fileno(), self._shake)
-        self._shake()
+        """Wait for the other side to begin the handshake."""
+        self._loop.add_reader(self._sock.fileno(), self._knocked)
 
     def write(self, data: bytes) -> None:
         """Queue bytes; they are sent when the owner flushes, in order, or as soon as the network takes them."""
@@ -179,15 +190,30 @@ class Peer:
             self._loop.remove_writer(fd)
         self._sock.close()
         self._out.clear()
-        self._sending = None
+        self._sending = self._frames = None
         self.queued = 0
         self._owner.closed(self)
         self._on_gone(self)
 
+    def _knocked(self) -> None:
+        self._loop.remove_reader(self._sock.fileno())
+        self._turnstile.enter(self._begin)
+
+    def _begin(self) -> None:
+        if self._closed:
+            return
+        try:
+            self._sock = self._tls = self._turnstile.wrap(self._sock)
+        except (OSError, ValueError):
+            self.drop()
+            return
+        self._loop.add_reader(self._sock.fileno(), self._shake)
+        self._shake()
+
     def _shake(self) -> None:
         """Go on with the handshake. Everything that is no TLS 1.3 for ``chaton/1`` ends here, without an answer."""
         try:
-            self._sock.do_handshake()
+            self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._write_when_possible(wanted=False)
         except ssl.SSLWantWriteError:
@@ -199,7 +225,7 @@ class Peer:
 
     def _shaken(self) -> None:
         self._write_when_possible(wanted=False)
-        if self._sock.selected_alpn_protocol() != ALPN:
+        if self._tls.selected_alpn_protocol() != ALPN:
             self.drop()
             return
         self.opened = True
@@ -208,17 +234,60 @@ class Peer:
 
     def _readable(self) -> None:
         """Read until the network has no more, or others have waited long enough."""
-        for _ in range(_READS_PER_TURN):
-            count = self._receive()
-            if not count:
-                return
+        end = self._loop.time() + _HEARD_S
+        while count := self._receive():
             if not self._closing:
-                self._take(count)
-            if self._closed or self._paused:
+                self.heard()
+                self._frames = self.reader.feed(_view[:count])
+                self._hear(end)
+            if not self._reads:
                 return
-        if self._sock.pending():
+            if self._loop.time() > end:
+                break
+        if self._reads and self._tls.pending():
             # What TLS holds already makes no socket readable.
             self._loop.call_soon(self._read_on)
+
+    def _hear(self, end: float) -> None:
+        """Give the owner what was read, until it is all or the turn has ended."""
+        try:
+            for frame in self._frames or ():
+                self._owner.received(self, frame)
+                if self._closing:
+                    break
+                if self._resting or self._loop.time() > end:
+                    self._hold()
+                    return
+        except Malformed as cause:
+            self._owner.garbled(self, cause)
+        self._frames = None
+        if self.queued > self._bounds.pause and not self._closed:
+            self._paused = True
+            self._loop.remove_reader(self._sock.fileno())
+
+    def rest(self) -> None:
+        """Take nothing more for a moment: for who asks too much, and would be refused as fast as it can ask."""
+        self._resting = True
+
+    def _hold(self) -> None:
+        """Leave the frames that were read until the next turn, or until it has rested."""
+        if not self._held:
+            self._held = True
+            self._loop.remove_reader(self._sock.fileno())
+        self._paused = self.queued > self._bounds.pause
+        if self._resting:
+            self._loop.call_later(REST_S, self._wake)
+        elif not self._paused:
+            self._loop.call_soon(self._wake)
+
+    def _wake(self) -> None:
+        self._resting = False
+        if self._closed or self._paused:
+            return
+        self._held = False
+        if not self._closing:
+            self._hear(self._loop.time() + _HEARD_S)
+        self._go_on_reading()
 
     def _receive(self) -> int:
         """How many bytes have come; 0 if there are none now, or if this was the end and the peer is dropped."""
@@ -233,26 +302,23 @@ class Peer:
         return count
 
     def _read_on(self) -> None:
-        if not self._closed and not self._paused:
+        if self._reads:
             self._readable()
 
-    def _take(self, count: int) -> None:
-        self.heard()
-        try:
-            for frame in self.reader.feed(_view[:count]):
-                self._owner.received(self, frame)
-                if self._closing:
-                    return
-        except Malformed as cause:
-            self._owner.garbled(self, cause)
-        if self.queued > self._bounds.pause and not self._closed:
-            self._paused = True
-            self._loop.remove_reader(self._sock.fileno())
+    @property
+    def _reads(self) -> bool:
+        return not (self._closed or self._paused or self._held)
 
     def _resume(self) -> None:
         self._paused = False
-        self._loop.add_reader(self._sock.fileno(), self._readable)
-        self._loop.call_soon(self._read_on)
+        if self._held and not self._resting:
+            self._loop.call_soon(self._wake)
+        self._go_on_reading()
+
+    def _go_on_reading(self) -> None:
+        if self._reads:
+            self._loop.add_reader(self._sock.fileno(), self._readable)
+            self._loop.call_soon(self._read_on)
 
     def flush(self) -> None:
         """Send what is queued, as one write where the network takes it."""
@@ -305,7 +371,7 @@ class Peer:
     def _shut_down(self) -> None:
         """Tell the other side that this was all, then wait for its end: closing now could lose the last frame."""
         with contextlib.suppress(OSError, ValueError):
-            self._sock.unwrap()  # It answers when it likes; what counts is that our close_notify is out.
+            self._tls.unwrap()  # It answers when it likes; what counts is that our close_notify is out.
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:

@@ -26,7 +26,8 @@ from chaton.relay.peer import LINGER_S, Bounds
 from chaton.relay.store.base import Store
 from chaton.relay.store.memory import MemoryStore
 from chaton.relay.store.sqlite import SqliteStore
-from chaton.wire.frames import Goodbye, Limits
+from chaton.wire.frames import Goodbye
+from chaton.wire.parts import Limits
 
 if TYPE_CHECKING:
     from chaton.relay.metrics import Metrics
@@ -156,11 +157,16 @@ def _fixed(config: Config) -> tuple[object, ...]:
 
 def _told_limits(config: Config) -> Limits:
     messages = config.limits.identity.messages
-    return Limits(config.retention_ms, int(messages.per_second * 60), int(messages.burst))
+    return Limits(config.retention_ms, int(messages.per_second * 60), int(messages.burst), config.blob_bytes_max)
 
 
 def _policy(config: Config) -> Policy:
-    return Policy(frozenset(config.owners))
+    return Policy(
+        frozenset(config.owners),
+        room_blob_bytes=config.room_blob_bytes,
+        blob_bytes=config.blob_bytes,
+        blob_life_ms=config.retention_ms,
+    )
 
 
 async def _every(interval_ms: int, act: Callable[[], None]) -> None:

@@ -25,12 +25,16 @@ _ROUNDING_MS = 1e-6
 
 
 class Kind(StrEnum):
-    """What is counted. ``REQUESTS`` are all that only ask: logs, events, bundles, turns."""
+    """What is counted.
+
+    ``REQUESTS`` are all that only ask: logs, events, bundles, turns. ``PIECES`` are those of attachments, in and out.
+    """
 
     MESSAGES = "messages"
     RECORDS = "records"
     PARCELS = "parcels"
     REQUESTS = "requests"
+    PIECES = "pieces"
     BYTES = "bytes"
     CONNECTIONS = "connections"
 

@@ -1,7 +1,7 @@
 """One side of a connection without its socket: bytes in, frames out.
 
 The buffer never holds more than one frame of the largest size and what one read brought along. After a malformed
-frame the reader is spent: it keeps its cause and discards all further input, as nothing after it can be trusted.
+frame the reader is spent: it discards all further input, as nothing after it can be trusted.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,13 +23,13 @@ class FrameReader(Generic[_Frame]):
         largest: The longest frame accepted, in bytes. A security limit: the relay narrows it before login.
     """
 
-    __slots__ = ("_buffer", "_decode", "cause", "largest")
+    __slots__ = ("_buffer", "_decode", "largest", "spent")
 
     def __init__(self, decode: Callable[[bytes], _Frame], largest: int = FRAME_BYTES_MAX) -> None:
         self._decode = decode
         self._buffer = bytearray()
         self.largest = largest
-        self.cause: Malformed | None = None
+        self.spent = False
 
     def feed(self, data: bytes | memoryview) -> Iterator[_Frame]:
         """Take bytes from the wire and give out the frames they complete, lazily and in order.
@@ -37,7 +37,7 @@ class FrameReader(Generic[_Frame]):
         Raises:
             Malformed: A frame is too long or does not decode; frames before it have been given out.
         """
-        if self.cause is not None:
+        if self.spent:
             return
         self._buffer += data
         start = 0
@@ -45,8 +45,8 @@ class FrameReader(Generic[_Frame]):
             while (body := self._next(start)) is not None:
                 start += PREFIX_BYTES + len(body)
                 yield self._decode(body)
-        except Malformed as cause:
-            self.cause = cause
+        except Malformed:
+            self.spent = True  # Its cause is not kept: that would tie this reader and a frame's bytes in a circle.
             start = len(self._buffer)
             raise
         finally:

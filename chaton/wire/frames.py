@@ -3,35 +3,34 @@
 A frame is a tagged msgspec array. Signed structures travel in it as opaque bytes, so that what is verified and hashed
 is what travelled. ``ref`` is a number that the client chooses for a request; its answer carries the same one.
 
-A field's limit is part of its type: longer input is refused before it is read. Every answer that acknowledges
-something is sent only after what it acknowledges would survive a crash of the relay.
+A field's limit is part of its type (``chaton.wire.parts``): longer input is refused before it is read. Every answer
+that acknowledges something is sent only after what it acknowledges would survive a crash of the relay.
 """
 
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
 
-from chaton.limits import (
-    BATCH_MAX,
-    DETAIL_CHARS_MAX,
-    ENVELOPE_BYTES_MAX,
-    RECORD_BYTES_MAX,
-    RECORDS_PER_FRAME_MAX,
-    UINT_MAX,
+from chaton.limits import BATCH_MAX, MEMBERS_MAX
+from chaton.wire.parts import (
+    BundleBytes,
+    Detail,
+    DirectSummary,
+    Envelope,
+    EventBody,
+    Key,
+    Limits,
+    ParcelBytes,
+    ParcelTo,
+    PieceBytes,
+    RecordBytes,
+    Records,
+    Ref,
+    RoomSummary,
+    Signature,
+    Uint,
+    Word,
 )
-
-Key: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
-Signature: TypeAlias = Annotated[bytes, Meta(min_length=64, max_length=64)]
-Uint: TypeAlias = Annotated[int, Meta(ge=0, le=UINT_MAX)]
-Ref: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-RecordBytes: TypeAlias = Annotated[bytes, Meta(max_length=RECORD_BYTES_MAX)]
-Envelope: TypeAlias = Annotated[bytes, Meta(max_length=ENVELOPE_BYTES_MAX)]
-EventBody: TypeAlias = Annotated[bytes, Meta(max_length=ENVELOPE_BYTES_MAX)]
-BundleBytes: TypeAlias = Annotated[bytes, Meta(max_length=1331)]
-ParcelBytes: TypeAlias = Annotated[bytes, Meta(max_length=1747)]
-Records: TypeAlias = Annotated[list[RecordBytes], Meta(max_length=RECORDS_PER_FRAME_MAX)]
-Word: TypeAlias = Annotated[str, Meta(max_length=40)]
-Detail: TypeAlias = Annotated[str, Meta(max_length=DETAIL_CHARS_MAX)]
 
 KIND_RECORD = 0
 KIND_MESSAGE = 1
@@ -132,13 +131,6 @@ class Bundles(ClientFrame, tag=12, frozen=True):
     identities: Annotated[list[Key], Meta(max_length=BATCH_MAX)]
 
 
-class ParcelTo(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
-    """One parcel and whom it is for."""
-
-    to: Key
-    parcel: ParcelBytes
-
-
 class Parcels(ClientFrame, tag=13, frozen=True):
     """Post parcels to members of a room. Answered by ParcelsStored with those that name an old bundle."""
 
@@ -160,16 +152,39 @@ class Ping(ClientFrame, tag=15, frozen=True):
     ref: Ref
 
 
+class Put(ClientFrame, tag=16, frozen=True):
+    """Offer a piece of an attachment's ciphertext, of ``size`` bytes in all, from ``offset`` on. Answered by BlobState.
+
+    Pieces come in order: ``offset`` is what the relay has by then. The last of them again is answered the same.
+    """
+
+    ref: Ref
+    room: Key
+    blob: Key
+    size: Uint
+    offset: Uint
+    data: PieceBytes
+
+
+class PutStatus(ClientFrame, tag=17, frozen=True):
+    """Ask how much of an attachment the relay has. Answered by BlobState, all 0 where it has nothing."""
+
+    ref: Ref
+    room: Key
+    blob: Key
+
+
+class Get(ClientFrame, tag=18, frozen=True):
+    """Ask for a piece of a complete attachment from ``offset`` on. Answered by BlobPiece."""
+
+    ref: Ref
+    room: Key
+    blob: Key
+    offset: Uint
+
+
 class RelayFrame(Struct, array_like=True, forbid_unknown_fields=True, frozen=True, gc=False):
     """What a relay may say."""
-
-
-class Limits(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
-    """How long this relay keeps messages, and how many of one identity it takes a minute and at once."""
-
-    retention_ms: Uint
-    messages_per_minute: Uint
-    messages_at_once: Uint
 
 
 class Welcome(RelayFrame, tag=64, frozen=True):
@@ -179,23 +194,6 @@ class Welcome(RelayFrame, tag=64, frozen=True):
     now: Uint
     version: Word
     limits: Limits
-
-
-class RoomSummary(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
-    """A room one belongs to: its last record and event number, and whether one is still pending there."""
-
-    room: Key
-    n: Uint
-    s: Uint
-    pending: bool
-
-
-class DirectSummary(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
-    """A direct room, its peer and its last event number."""
-
-    room: Key
-    peer: Key
-    s: Uint
 
 
 class LoggedIn(RelayFrame, tag=65, frozen=True):
@@ -322,7 +320,7 @@ class LogMoved(RelayFrame, tag=79, frozen=True):
 
 
 class Presence(RelayFrame, tag=80, frozen=True):
-    """The relay's unsigned hint that somebody is connected or no longer is."""
+    """The relay's unsigned hint that somebody is connected since now, or no longer is."""
 
     room: Key
     identity: Key
@@ -343,18 +341,43 @@ class Goodbye(RelayFrame, tag=82, frozen=True):
     retry_ms: Uint
 
 
+class BlobState(RelayFrame, tag=83, frozen=True):
+    """Of an attachment of ``size`` bytes in all, the first ``have`` are stored."""
+
+    ref: Ref
+    size: Uint
+    have: Uint
+
+
+class BlobPiece(RelayFrame, tag=84, frozen=True):
+    """Bytes of an attachment of ``size`` bytes in all, from ``offset`` on: one at least."""
+
+    ref: Ref
+    size: Uint
+    offset: Uint
+    data: PieceBytes
+
+
+class Present(RelayFrame, tag=85, frozen=True):
+    """The relay's unsigned hint who of a room is connected: these and nobody else."""
+
+    room: Key
+    identities: Annotated[list[Key], Meta(max_length=MEMBERS_MAX)]
+
+
 AnyClientFrame: TypeAlias = (
     Login | Peek | Log | Create | Submit | Turn | Follow | Unfollow | Send | Direct
-    | Publish | Bundles | Parcels | ParcelTaken | Ping
+    | Publish | Bundles | Parcels | ParcelTaken | Ping | Put | PutStatus | Get
 )  # fmt: skip
 AnyRelayFrame: TypeAlias = (
     Welcome | LoggedIn | Refused | Done | Accepted | YourTurn | RecordsPage | LogEnd | Event | CaughtUp
     | BundleList | ParcelsStored | Parcel | ParcelsEnd | DirectRoom | LogMoved | Presence | Pong | Goodbye
+    | BlobState | BlobPiece | Present
 )  # fmt: skip
 
 # What answers a request, besides Refused; anything else under its ref breaks the protocol. Log's pages come before.
 ANSWERS: dict[type[AnyClientFrame], type[AnyRelayFrame]] = {
     Peek: Done, Log: LogEnd, Create: Accepted, Submit: Accepted, Turn: YourTurn, Follow: CaughtUp, Unfollow: Done,
     Send: Accepted, Direct: Done, Publish: Done, Bundles: BundleList, Parcels: ParcelsStored, ParcelTaken: Done,
-    Ping: Pong,
+    Ping: Pong, Put: BlobState, PutStatus: BlobState, Get: BlobPiece,
 }  # fmt: skip

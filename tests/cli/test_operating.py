@@ -155,15 +155,22 @@ def read_until(program, words: bytes) -> bytes:
 
 def test_health_tells_the_limits(started, tmp_path):
     config = tmp_path / "relay.toml"
-    config.write_text("retention_days = 7\n[limits.identity]\nmessages = { per_second = 0.5, burst = 9 }\n")
+    config.write_text(
+        "retention_days = 7\nroom_blob_bytes = 5_242_880\n[limits.identity]\nmessages = { per_second = 0.5, burst = 9 }\n"
+    )
     relay = Relay("--config", config, "--listen", "127.0.0.1:0", "--data", tmp_path, "--memory")
     started(relay.program)
     first, second = ok("health", relay.address).splitlines()
     version = ok("--version").split()[1]
     assert re.fullmatch(rf".* is well: version {version}, pin {relay.pin}, clock [+-]\d+ ms from ours", first)
-    assert second == "it keeps messages 7 days, and takes 30 a minute of one identity, 9 at once"
+    assert (
+        second
+        == "it keeps messages 7 days, and takes 30 a minute of one identity, 9 at once, \
+and attachments of up to 5 MiB"
+    )
     told = json.loads(ok("health", relay.address, "--json"))
     limits = {"retention_ms": 7 * 86_400_000, "messages_per_minute": 30, "messages_at_once": 9}
+    limits["blob_bytes_max"] = 5_242_880
     assert (told["version"], told["pin"], told["limits"]) == (version, relay.pin, limits)
     assert abs(told["clock_ms"]) < 60_000
 
@@ -219,7 +226,7 @@ def test_the_log_of_a_lively_relay_names_nobody(person, tmp_path):
     code, _, rest = relay.program.end()
     log = seen.decode() + rest
     assert code == 0
-    for words in ("a connection over a limit was cut", "spoke another protocol", "retention_days", "are reloaded"):
+    for words in ("connections over a limit were cut", "spoke another protocol", "retention_days", "are reloaded"):
         assert words in log
     assert "Traceback" not in log
     names = ["zebrafish", "quokka", "narwhal", "hippopotamus", "platypus"]

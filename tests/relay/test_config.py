@@ -55,6 +55,8 @@ class TestLoading:
             memory = true
             retention_days = 7
             retention_bytes = 5_000_000
+            room_blob_bytes = 6_000_000
+            blob_bytes = 7_000_000
             metrics = "[::1]:7001"
             [limits]
             connections_max = 50
@@ -78,6 +80,8 @@ class TestLoading:
             memory=True,
             retention_days=7,
             retention_bytes=5_000_000,
+            room_blob_bytes=6_000_000,
+            blob_bytes=7_000_000,
             metrics="[::1]:7001",
             limits=Limits(
                 identity=Rates(messages=Rate(per_second=0.5, burst=7)),
@@ -132,6 +136,8 @@ class TestRefusals:
             ("retention_days = 0", "retention_days: expected int >= 1"),
             ("retention_days = '7'", "retention_days: expected int, got str"),
             ("retention_days = 7.5", "retention_days: expected int, got float"),
+            ("room_blob_bytes = -1", "room_blob_bytes: expected int >= 0"),
+            ("blob_bytes = 1e9", "blob_bytes: expected int, got float"),
             ("retention_bytes = 1", "retention_bytes: expected int >= 1048576"),
             ("memory = 1", "memory: expected bool, got int"),
             ("data = 3", "data: expected str, got int"),
@@ -171,7 +177,9 @@ class TestRefusals:
     def test_an_unknown_key_is_told_the_known_ones(self, write):
         with pytest.raises(UsageError) as caught:
             load(write("[limits.identity]\nmesages = 1"))
-        assert caught.value.hint == "the keys here are: messages, records, parcels, requests, bytes, connections"
+        assert (
+            caught.value.hint == "the keys here are: messages, records, parcels, requests, pieces, bytes, connections"
+        )
 
     @pytest.mark.parametrize(
         "overrides", [{"lisen": "x"}, {"listen": "x"}, {"data": ""}, {"owners": ["x"]}, {"cert": "c"}]
@@ -191,6 +199,16 @@ class TestRefusals:
         (tmp_path / "relay.toml").write_bytes(b"\xff\xfe")
         with pytest.raises(UsageError, match="is not a TOML file"):
             load(tmp_path / "relay.toml")
+
+    @pytest.mark.parametrize("text", ["a = " + "9" * 5_000, "a = " + "[" * 5_000], ids=["number", "nesting"])
+    def test_files_without_end(self, write, text):
+        with pytest.raises(UsageError, match="is not a TOML file"):
+            load(write(text))
+
+    @pytest.mark.parametrize("value", ["~nobody-of-this-name/c.pem", r"c\u0000.pem"])
+    def test_paths_that_are_none(self, write, value):
+        with pytest.raises(UsageError, match="cert: expected a path"):
+            load(write(f'cert = "{value}"\nkey = "k"'))
 
 
 class TestListen:
@@ -231,6 +249,12 @@ class TestDefaults:
         assert list(rates.by_kind()) == list(Kind)
         assert {kind.value for kind in Kind} == {*Rates.__struct_fields__}
 
+    @pytest.mark.parametrize(
+        ("of_room", "of_relay", "longest"), [(2**40, 2**40, 104_883_200), (5_000, 6_000, 5_000), (5_000, 0, 0)]
+    )
+    def test_an_attachment_is_no_longer_than_what_there_is_space_for(self, of_room, of_relay, longest):
+        assert Config(room_blob_bytes=of_room, blob_bytes=of_relay).blob_bytes_max == longest
+
     def test_an_address_may_do_more_than_an_identity(self):
         limits = Limits()
         for kind, rate in limits.identity.by_kind().items():
@@ -244,7 +268,7 @@ class TestDefaults:
         assert [meter.take("messages", ann, 1, NOW) for _ in range(2)] == [0, 1_000]
         assert [meter.take_daily("nick", ann, NOW) for _ in range(2)] == [0, DAY_MS]
         assert [meter.take_daily("leave", ann, NOW) for _ in range(3)] == [0, 0, DAY_MS]
-        assert {meter.take(kind, ann, 1, NOW) for kind in ("records", "parcels", "requests", "bytes")} == {0}
+        assert {meter.take(kind, ann, 1, NOW) for kind in ("records", "parcels", "requests", "pieces", "bytes")} == {0}
 
     def test_a_rekey_of_the_largest_room_passes_at_once(self):
         identity, address = Throttle(Limits().identity.by_kind()), Throttle(Limits().address.by_kind())

@@ -1,7 +1,7 @@
 """Who is told first, and that nobody is told twice."""
 
 from chaton.identity.ids import RoomId
-from chaton.relay.delivery import Channel, Follower, Subscriber
+from chaton.relay.channel import Channel, Follower, Subscriber
 
 
 class FakePeer:

@@ -109,6 +109,20 @@ async def test_parcels_and_direct_rooms(house):
     assert (figures["chaton_rooms", "room"], figures["chaton_rooms", "direct"]) == (1, 1)
 
 
+async def test_attachments(house):
+    metrics = measured(house).metrics
+    script = Script(OWNER)
+    owner = await open_room(house, script)
+    blob, data = b"b" * 32, bytes(9_000)
+    for offset in (0, 5_000):
+        piece = data[offset : offset + 5_000]
+        assert isinstance(await owner.ask(frames.Put, script.room, blob, 9_000, offset, piece), frames.BlobState)
+    assert isinstance(await owner.ask(frames.Get, script.room, blob, 0), frames.BlobPiece)
+    figures = told(metrics)
+    assert figures["chaton_blob_bytes",] == 9_000
+    assert (figures["chaton_pieces_total", "in"], figures["chaton_pieces_total", "out"]) == (2, 1)
+
+
 async def test_what_waits_for_a_reader(house):
     metrics = measured(house).metrics
     script = Script(OWNER)

@@ -25,7 +25,7 @@ class Answering:
     def opened(self, peer):
         self.peers.append(peer)
         peer.reader.largest = FRAME_BYTES_MAX
-        peer.write(codec.encode(frames.Welcome(bytes(32), 0, "test", frames.Limits(0, 0, 0))))
+        peer.write(codec.encode(frames.Welcome(bytes(32), 0, "test", frames.Limits(0, 0, 0, 0))))
         self.flush()
 
     def received(self, peer, frame):

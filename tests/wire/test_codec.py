@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaton.errors import Malformed
-from chaton.limits import BATCH_MAX, ENVELOPE_BYTES_MAX, FRAME_BYTES_MAX, UINT_MAX
+from chaton.limits import BATCH_MAX, ENVELOPE_BYTES_MAX, FRAME_BYTES_MAX, PIECE_BYTES_MAX, UINT_MAX
 from chaton.wire import codec, frames
 
 key = st.binary(min_size=32, max_size=32)
@@ -34,9 +34,12 @@ OF_CLIENT = st.one_of(
     st.builds(frames.Parcels, ref, key, st.lists(parcel, max_size=3)),
     st.builds(frames.ParcelTaken, ref, st.lists(uint, max_size=5)),
     st.builds(frames.Ping, ref),
+    st.builds(frames.Put, ref, key, key, uint, uint, st.binary(max_size=600)),
+    st.builds(frames.PutStatus, ref, key, key),
+    st.builds(frames.Get, ref, key, key, uint),
 )
 OF_RELAY = st.one_of(
-    st.builds(frames.Welcome, key, uint, word, st.builds(frames.Limits, uint, uint, uint)),
+    st.builds(frames.Welcome, key, uint, word, st.builds(frames.Limits, uint, uint, uint, uint)),
     st.builds(frames.LoggedIn, st.lists(summary, max_size=3), st.lists(direct, max_size=3)),
     st.builds(frames.Refused, ref, word, detail, uint, records),
     st.builds(frames.Done, ref),
@@ -53,8 +56,11 @@ OF_RELAY = st.one_of(
     st.builds(frames.DirectRoom, key, key, uint),
     st.builds(frames.LogMoved, key),
     st.builds(frames.Presence, key, key, st.booleans()),
+    st.builds(frames.Present, key, st.lists(key, max_size=3)),
     st.builds(frames.Pong, ref),
     st.builds(frames.Goodbye, word, detail, uint),
+    st.builds(frames.BlobState, ref, uint, uint),
+    st.builds(frames.BlobPiece, ref, uint, uint, st.binary(max_size=600)),
 )
 
 
@@ -128,6 +134,8 @@ def pack(*fields: object) -> bytes:
         ("short key", pack(6, 1, bytes(31))),
         ("long key", pack(6, 1, bytes(33))),
         ("long envelope", pack(9, 1, bytes(32), bytes(ENVELOPE_BYTES_MAX + 1))),
+        ("long piece", pack(16, 1, bytes(32), bytes(32), 1, 0, bytes(PIECE_BYTES_MAX + 1))),
+        ("piece before the start", pack(16, 1, bytes(32), bytes(32), 1, -1, b"x")),
         ("long list", pack(12, 1, [bytes(32)] * (BATCH_MAX + 1))),
         ("nothing for a number", pack(15, None)),
         ("bytes behind the end", pack(15, 3) + b"\0"),
@@ -150,6 +158,11 @@ def test_a_relays_text_that_is_not_utf8_is_malformed() -> None:
     raw[raw.index(b"code")] = 0xFF
     with pytest.raises(Malformed):
         codec.decode_of_relay(bytes(raw))
+
+
+def test_a_piece_of_the_greatest_length_is_taken() -> None:
+    frame = frames.Put(1, bytes(32), bytes(32), PIECE_BYTES_MAX, 0, bytes(PIECE_BYTES_MAX))
+    assert codec.decode_of_client(body(frame)) == frame
 
 
 def test_a_frame_too_large_to_send_is_a_bug_of_ours() -> None:

@@ -37,7 +37,7 @@ def test_frames_before_a_malformed_one_are_given_out_and_none_after() -> None:
     assert next(given_out) == FRAMES[0]
     with pytest.raises(Malformed):
         next(given_out)
-    assert reader.cause is not None
+    assert reader.spent
     assert list(reader.feed(STREAM)) == []
 
 
@@ -58,4 +58,4 @@ def test_any_bytes_give_frames_or_malformed(raw: bytes) -> None:
     try:
         list(reader.feed(raw))
     except Malformed:
-        assert reader.cause is not None
+        assert reader.spent

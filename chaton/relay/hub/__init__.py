@@ -10,8 +10,9 @@ once that is durable. Decisions are made in the order of arrival, on memory that
       log             the rooms' logs: Create, Submit, Turn, Log
       talk            what is said: Send, Follow, Unfollow, Direct
       keys            bundles and parcels
+      blobs           attachments
     memory.Memory     everything that is known: rooms, bundles, who waits for what, who is connected
       room.Room       one room after its last event       turns.Turns     who may sign next
-      mailbox.Mailbox what waits for one recipient
+      mailbox.Mailbox what waits for one recipient    depot.Depot      which attachments there are
     effects           the words of a decision             refusals        the words of a refusal
 """

@@ -11,16 +11,16 @@ from chaton.relay.hub.refusals import SENTENCES, No
 from chaton.relay.hub.room import Standing
 from chaton.relay.store.base import ParcelsGone
 from chaton.wire.frames import (
-    DirectSummary,
     Done,
     Goodbye,
     LoggedIn,
     Login,
     Peek,
     Presence,
+    Present,
     Refused,
-    RoomSummary,
 )
+from chaton.wire.parts import DirectSummary, RoomSummary
 
 
 def login(memory: Memory, session: Session, frame: Login, now: int) -> Decision:
@@ -73,13 +73,10 @@ def _presence(memory: Memory, identity: Identity, *, online: bool) -> Iterator[E
             yield Hint(room_id, Presence(room_id, identity, online))
 
 
-def present(memory: Memory, room_id: RoomId, but: Identity | None, *, absent_too: bool) -> Iterator[Presence]:
-    """Who of a room is connected now, for somebody who begins to follow it; and who is not, where that was missed."""
+def present(memory: Memory, room_id: RoomId) -> Present:
+    """Who of a room is connected now."""
     room = memory.rooms.get(room_id)
-    for who in room.state.members if room else ():
-        online = who in memory.online
-        if who != but and (online or absent_too):
-            yield Presence(room_id, who, online)
+    return Present(room_id, [who for who in (room.state.members if room else ()) if who in memory.online])
 
 
 def gone(memory: Memory, session: Session) -> Decision:

@@ -1,11 +1,11 @@
 """The hub: one frame in, one decision out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 from chaton.identity.ids import Identity, RoomId
 from chaton.limits import SECOND_MS
-from chaton.relay.hub import access, keys, log, talk
+from chaton.relay.hub import access, blobs, keys, log, talk
 from chaton.relay.hub.effects import Close, Decision, Hint, Pages, PushWaiting, Reply
 from chaton.relay.hub.memory import Memory, Session
 from chaton.relay.hub.refusals import SENTENCES, No
@@ -17,6 +17,7 @@ from chaton.wire.frames import (
     Create,
     Direct,
     Follow,
+    Get,
     Log,
     Login,
     Parcels,
@@ -24,8 +25,10 @@ from chaton.wire.frames import (
     Peek,
     Ping,
     Pong,
-    Presence,
+    Present,
     Publish,
+    Put,
+    PutStatus,
     Refused,
     Send,
     Submit,
@@ -57,6 +60,9 @@ TASKS: dict[type[AnyClientFrame], Task] = {
     Bundles: Task("requests", keys.bundles),
     Follow: Task("requests", talk.follow),
     Unfollow: Task("requests", talk.unfollow),
+    Put: Task("pieces", blobs.put),
+    PutStatus: Task("requests", blobs.status),
+    Get: Task("pieces", blobs.get),
 }
 _PASSES_TURN = (Submit, Turn)
 _FRAME_BYTES = 64  # About what a frame has around its one long field.
@@ -134,17 +140,18 @@ class Hub:
         return min((room.turns.until for room in rooms), default=None)
 
     def expire(self, now: int) -> Decision:
-        """Forget what is too old: bundles of strangers, parcels after 14 days. To be called now and then."""
+        """Forget what is too old: bundles of strangers, parcels, attachments. To be called now and then."""
         self.memory.forget_strangers(now)
         dropped = ((who, mailbox.expire(now)) for who, mailbox in self.memory.mailboxes.items())
         decision = Decision(writes=[ParcelsGone(who, tuple(tokens)) for who, tokens in dropped if tokens])
         for who in [who for who, mailbox in self.memory.mailboxes.items() if not len(mailbox)]:
             del self.memory.mailboxes[who]
+        decision.writes += self.memory.depot.expire(now, self.memory.policy.blob_life_ms)
         return decision
 
-    def present(self, room: RoomId, but: Identity | None, *, absent_too: bool = False) -> Iterator[Presence]:
-        """Who is connected, for somebody who begins to follow a room; see ``access.present``."""
-        return access.present(self.memory, room, but, absent_too=absent_too)
+    def present(self, room: RoomId) -> Present:
+        """Who of a room is connected now."""
+        return access.present(self.memory, room)
 
     def suspend(self) -> Decision:
         """A commit has failed: refuse everything until memory is read again, also to those who wait for a turn."""
@@ -192,6 +199,8 @@ def _weight(frame: AnyClientFrame) -> int:
             return _FRAME_BYTES + len(frame.record)
         case Create():
             return _FRAME_BYTES + len(frame.genesis)
+        case Put():
+            return _FRAME_BYTES + len(frame.data)
         case Publish():
             return _FRAME_BYTES + len(frame.bundle)
         case Parcels():

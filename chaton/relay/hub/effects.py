@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from chaton.identity.ids import Identity, RoomId
-from chaton.relay.store.base import Write
+from chaton.relay.store.base import BlobRow, Write
 from chaton.wire.frames import AnyRelayFrame, Event, Goodbye, Parcel, Presence
 
 
@@ -75,6 +75,15 @@ class PushWaiting(NamedTuple):
     identity: Identity
 
 
+class Fetch(NamedTuple):
+    """Tell one connection a piece of an attachment out of the store."""
+
+    session: int
+    ref: int
+    blob: BlobRow
+    offset: int
+
+
 class Close(NamedTuple):
     """End a connection, with a last frame or without."""
 
@@ -82,7 +91,7 @@ class Close(NamedTuple):
     goodbye: Goodbye | None
 
 
-Effect: TypeAlias = Reply | Pages | Gain | Hint | Feed | Part | Push | PushWaiting | Close
+Effect: TypeAlias = Reply | Pages | Gain | Hint | Feed | Part | Push | PushWaiting | Fetch | Close
 
 
 @dataclass(slots=True)

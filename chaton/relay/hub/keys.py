@@ -17,9 +17,9 @@ from chaton.wire.frames import (
     Parcels,
     ParcelsStored,
     ParcelTaken,
-    ParcelTo,
     Publish,
 )
+from chaton.wire.parts import ParcelTo
 
 
 def publish(memory: Memory, session: Session, who: Identity, frame: Publish, now: int) -> Decision:

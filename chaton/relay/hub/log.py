@@ -100,7 +100,7 @@ def submit(memory: Memory, session: Session, who: Identity, frame: Submit, now: 
 
 def _submit(offer: Offer) -> Decision:
     room, record = offer.room, offer.record
-    if record.n <= room.state.n and room.records[record.n] == record.raw:
+    if record.n < len(room.records) and room.records[record.n] == record.raw:  # A direct room has no records.
         s = room.event_of(record.n)  # The same record again, as the answer was lost on the way.
         accepted = Accepted(offer.ref, s, room.transcript_of(s))
         return Decision(offer.asker, then=[Reply(offer.session.id, accepted)])

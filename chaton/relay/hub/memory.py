@@ -7,11 +7,12 @@ from typing import NamedTuple, Protocol
 from chaton.errors import ProtocolError
 from chaton.identity.bundle import Bundle
 from chaton.identity.ids import ChainId, Identity, Nonce, Pin, RoomId
-from chaton.limits import BUNDLE_OF_STRANGER_MS
+from chaton.limits import BUNDLE_OF_STRANGER_MS, DAY_MS
+from chaton.relay.hub.depot import Depot
 from chaton.relay.hub.mailbox import Mailbox, Waiting
 from chaton.relay.hub.refusals import No
 from chaton.relay.hub.room import Room, Standing
-from chaton.relay.store.base import BundleRow
+from chaton.relay.store.base import BlobRow, BundleRow
 
 ROOMS_MAX = 4_000  # rooms, and direct rooms, of one identity: what LoggedIn can list in one frame.
 BUNDLES_OF_STRANGERS_MAX = 10_000
@@ -23,7 +24,7 @@ class Meter(Protocol):
     """What counts how much each identity and each address asks for (``chaton.relay.throttle``)."""
 
     def take(self, kind: str, session: "Session", amount: int, now: int) -> int:
-        """Count some of ``messages records parcels requests bytes``; 0, or how many ms to wait, and then none is."""
+        """Count ``messages records parcels requests pieces bytes``; 0, or how many ms to wait, and then none is."""
         ...
 
     def log_in(self, identity: Identity, now: int) -> int:
@@ -75,10 +76,20 @@ class Keys(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the operator decides about rooms: who makes them, besides clients on this machine."""
+    """What the operator decides about rooms.
+
+    Attributes:
+        owners: Who makes them, besides clients on this machine.
+        room_blob_bytes: How many bytes of attachments one room may have.
+        blob_bytes: How many all rooms may have together.
+        blob_life_ms: How long a complete attachment is kept.
+    """
 
     owners: frozenset[Identity] = frozenset()
     local_may_create: bool = True
+    room_blob_bytes: int = 2**30
+    blob_bytes: int = 10 * 2**30
+    blob_life_ms: int = 30 * DAY_MS
 
 
 class Memory:
@@ -93,6 +104,7 @@ class Memory:
         self.directs_of: dict[Identity, dict[RoomId, Identity]] = {}
         self.bundles: dict[Identity, Keys] = {}
         self.mailboxes: dict[Identity, Mailbox] = {}
+        self.depot = Depot()
         self.online: dict[Identity, Session] = {}
         self.turning: set[RoomId] = set()
         # Tokens never repeat, also across restarts after which nothing waits: they start at the time of the start.
@@ -174,6 +186,12 @@ class Memory:
         for token, to, sender, room, at, size in waiting:
             self.mailbox(to).add(Waiting(token, sender, room, at, size))
             self.next_token = max(self.next_token, token + 1)
+
+    def put_blobs(self, rows: Iterable[BlobRow]) -> None:
+        """Take in all attachments from the store, in place of those known."""
+        self.depot = Depot()
+        for row in rows:
+            self.depot.put(row)
 
     def mailbox(self, who: Identity) -> Mailbox:
         """What waits for somebody."""

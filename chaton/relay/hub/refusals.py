@@ -34,6 +34,12 @@ SENTENCES: Final = {
     "old-bundle": "a newer bundle of yours is known: if you did not make it, your key was copied",
     "clock": "the bundle's times do not fit the relay's clock: check this machine's clock, then make a new one",
     "bad-parcel": "the parcel is not one of Chaton/1: update the client",
+    "bad-offset": "the relay has another part of this attachment: ask how much of it there is, and go on from there",
+    "bad-piece": "this is no piece of that attachment: send it again from its start, under a new id",
+    "too-large": "the attachment is longer than this relay takes: send a smaller one, or tell its operator",
+    "blob-taken": "somebody else has an attachment of this id in this room: send it under a new id",
+    "blob-quota": "there is no space left for attachments: wait until older ones are dropped, or tell the operator",
+    "no-blob": "the relay has no such attachment: it is not complete, or too old; ask its sender for it again",
     "stranger": "you share no room with this identity on this relay: meet in a room first",
 }
 

@@ -123,9 +123,9 @@ class Room:
         self.records.append(record.raw)
         self._add(self.state.head, _NOBODY)
         self.record_events.append(self.history.s)
-        if after is Standing.OUT and before is not Standing.OUT:
+        if after is Standing.OUT:  # Of who was out before, no record speaks.
             self.outs[who] = record.n
-        elif after is not Standing.OUT:
+        else:
             self.outs.pop(who, None)
         return Move(who, before, after)
 

@@ -49,8 +49,8 @@ class Turns:
         return waiting
 
     def expire(self, now: int) -> None:
-        """Take the head from a holder whose time is up at ``now`` (ms)."""
-        if self.holder is not None and now >= self.until:
+        """Take the head from a holder whose time is up at ``now`` (ms), or cannot be told as the clock was set back."""
+        if self.holder is not None and not self.until - TURN_MS <= now < self.until:
             self.holder = None
 
     def grant(self, now: int) -> Waiter | None:

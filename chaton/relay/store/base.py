@@ -7,11 +7,12 @@ twice is an error of the relay.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from itertools import chain
+from typing import NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from chaton.identity.ids import BundleId, Head, Identity, Instance, MessageId, RoomId
+from chaton.identity.ids import BlobId, BundleId, Head, Identity, Instance, MessageId, RoomId
 
 
 class EventRow(Struct, frozen=True, gc=False):
@@ -88,7 +89,51 @@ class BodyGone:
     s: int
 
 
-Write: TypeAlias = EventRow | DirectRow | BundleRow | ParcelRow | ParcelsGone | BodyGone
+# Each room has its own attachments, whatever their ids.
+Place: TypeAlias = tuple[RoomId, BlobId]
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRow:
+    """What there is of an attachment; the last row of one counts.
+
+    Attributes:
+        size: The bytes of the whole ciphertext.
+        have: How many of them are here, from the start.
+        at: The relay's clock in ms when it was begun, or when it was complete.
+    """
+
+    room: RoomId
+    blob: BlobId
+    uploader: Identity
+    size: int
+    have: int
+    at: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is here."""
+        return self.have == self.size
+
+
+class PieceRow(Struct, frozen=True, gc=False):
+    """Bytes of an attachment from ``offset`` on, which follow those written before."""
+
+    room: RoomId
+    blob: BlobId
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BlobGone:
+    """An attachment that is dropped with all its pieces. It may be begun again."""
+
+    room: RoomId
+    blob: BlobId
+
+
+Write: TypeAlias = EventRow | DirectRow | BundleRow | ParcelRow | ParcelsGone | BodyGone | BlobRow | PieceRow | BlobGone
 
 
 class Store(Protocol):
@@ -125,6 +170,17 @@ class Store(Protocol):
         """Of every waiting parcel: token, to, sender, room, at, size; in order of tokens."""
         ...
 
+    def blobs(self) -> Iterator[BlobRow]:
+        """Every attachment, in order of ``at``."""
+        ...
+
+    def piece(self, room: RoomId, blob: BlobId, offset: int, limit: int) -> bytes:
+        """At most ``limit`` bytes of an attachment from ``offset`` on; nothing where there is none, or no more of it.
+
+        ``limit`` is at least as long as any piece.
+        """
+        ...
+
     def commit(self, writes: Sequence[Write]) -> None:
         """Write a group, all or nothing; returns when it is durable."""
         ...
@@ -139,3 +195,30 @@ class Store(Protocol):
     def close(self) -> None:
         """Finish. The store is not used after it."""
         ...
+
+
+class Settled(NamedTuple):
+    """What a group makes of attachments in the end: what is dropped first, then written."""
+
+    gone: list[BlobGone]
+    rows: list[BlobRow]
+    pieces: list[PieceRow]
+
+
+def settle(writes: Sequence[Write]) -> Settled:
+    """Of a group in which attachments may come, go and begin again."""
+    gone: dict[Place, BlobGone] = {}
+    rows: dict[Place, BlobRow] = {}
+    pieces: dict[Place, list[PieceRow]] = {}
+    for write in writes:
+        match write:
+            case BlobRow():
+                rows[write.room, write.blob] = write
+            case PieceRow():
+                pieces.setdefault((write.room, write.blob), []).append(write)
+            case BlobGone():
+                place = write.room, write.blob
+                gone[place] = write
+                rows.pop(place, None)
+                pieces.pop(place, None)
+    return Settled(list(gone.values()), list(rows.values()), list(chain.from_iterable(pieces.values())))

@@ -14,8 +14,20 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from chaton.errors import StoreError
-from chaton.identity.ids import Identity, RoomId
-from chaton.relay.store.base import BodyGone, BundleRow, DirectRow, EventRow, ParcelRow, ParcelsGone, Write
+from chaton.identity.ids import BlobId, Identity, RoomId
+from chaton.relay.store.base import (
+    BlobGone,
+    BlobRow,
+    BodyGone,
+    BundleRow,
+    DirectRow,
+    EventRow,
+    ParcelRow,
+    ParcelsGone,
+    PieceRow,
+    Place,
+    Write,
+)
 from chaton.wire.frames import KIND_MESSAGE, KIND_PRUNED, KIND_RECORD
 
 _number = attrgetter("s")
@@ -39,6 +51,8 @@ class MemoryStore:
         self._bundles: dict[Identity, BundleRow] = {}
         self._parcels: dict[int, ParcelRow] = {}
         self._waiting: dict[Identity, list[int]] = {}  # The tokens of each recipient, sorted.
+        self._blobs: dict[Place, BlobRow] = {}
+        self._pieces: dict[Place, bytearray] = {}
         # Every message body, oldest first, so that pruning costs what it drops. An entry whose body went by a
         # REDACT stays until its turn comes, and is then passed over.
         self._ages: list[tuple[int, RoomId, int]] = []
@@ -84,6 +98,16 @@ class MemoryStore:
         with self._lock:
             rows = [self._parcels[token] for token in sorted(self._parcels)]
         return ((row.token, row.to, row.sender, row.room, row.at, len(row.raw)) for row in rows)
+
+    def blobs(self) -> Iterator[BlobRow]:
+        """Every attachment, in order of ``at``."""
+        with self._lock:
+            return iter(sorted(self._blobs.values(), key=attrgetter("at")))
+
+    def piece(self, room: RoomId, blob: BlobId, offset: int, limit: int) -> bytes:
+        """At most ``limit`` bytes of an attachment from ``offset`` on."""
+        with self._lock:
+            return bytes(memoryview(self._pieces.get((room, blob), b""))[offset : offset + limit])
 
     def commit(self, writes: Sequence[Write]) -> None:
         """Write a group, all or nothing.
@@ -132,7 +156,7 @@ class MemoryStore:
                 return write.room
             case ParcelRow():
                 return write.token
-            case BundleRow() | ParcelsGone() | BodyGone():
+            case BundleRow() | ParcelsGone() | BodyGone() | BlobRow() | PieceRow() | BlobGone():
                 return None
             case _:  # pragma: no cover
                 assert_never(write)
@@ -160,6 +184,14 @@ class MemoryStore:
                 self._drop_parcels(write)
             case BodyGone():
                 self._drop_body(write.room, write.s)
+            case BlobRow():
+                self._blobs[write.room, write.blob] = write
+            case PieceRow():
+                data = self._pieces.setdefault((write.room, write.blob), bytearray())
+                data[write.offset : write.offset + len(write.data)] = write.data
+            case BlobGone():
+                self._blobs.pop((write.room, write.blob), None)
+                self._pieces.pop((write.room, write.blob), None)
             case _:  # pragma: no cover
                 assert_never(write)
 

@@ -1,5 +1,5 @@
--- Everything that a relay keeps, version 1. It can read none of the bodies: they are signed records, which are for all
--- members, and envelopes and parcels, which only members open. Times are in ms of the relay's clock.
+-- Everything that a relay keeps, version 2. It can read none of the bodies: they are signed records, which are for all
+-- members, and envelopes, parcels and attachments, which only members open. Times are in ms of the relay's clock.
 
 -- One row an event, without the bodies of messages, so that a relay that starts reads little of a large room.
 CREATE TABLE events (
@@ -12,25 +12,26 @@ CREATE TABLE events (
     inst    BLOB    NOT NULL CHECK (length(inst) = 32),
     id      BLOB    NOT NULL CHECK (length(id) = 32),    -- the head after a record, or the message's id
     record  BLOB CHECK ((record IS NOT NULL) = (kind = 0)),
+    body    INTEGER CHECK ((body IS NOT NULL) = (kind = 1))
+            REFERENCES bodies (number) DEFERRABLE INITIALLY DEFERRED,
     PRIMARY KEY (room, s)
 ) STRICT, WITHOUT ROWID;
 
--- Rooms are found by their first event.
+-- Rooms are found by their first event, and what retention drops by its body.
 CREATE INDEX rooms ON events (room) WHERE s = 0;
+CREATE INDEX events_by_body ON events (body) WHERE body IS NOT NULL;
 
--- The envelopes. What retention or a moderator drops is deleted here and overwritten (secure_delete).
+-- The envelopes, in the order of their arrival. A row names no room, so that as many as can be share a page. What
+-- retention or a moderator drops is deleted here and overwritten (secure_delete).
 CREATE TABLE bodies (
-    room    BLOB    NOT NULL,
-    s       INTEGER NOT NULL,
+    number  INTEGER PRIMARY KEY,
     at      INTEGER NOT NULL,
     size    INTEGER NOT NULL CHECK (size = length(body)),
-    body    BLOB    NOT NULL,
-    PRIMARY KEY (room, s),
-    FOREIGN KEY (room, s) REFERENCES events (room, s)
-) STRICT, WITHOUT ROWID;
+    body    BLOB    NOT NULL
+) STRICT;
 
--- Retention reads this index alone: how much there is, and what is oldest.
-CREATE INDEX bodies_by_age ON bodies (at, room, s, size);
+-- Retention reads this index: how much there is, and what is oldest.
+CREATE INDEX bodies_by_age ON bodies (at, size);
 
 -- Direct rooms have no event 0 that would say whose they are.
 CREATE TABLE directs (
@@ -58,3 +59,23 @@ CREATE TABLE parcels (
 ) STRICT;
 
 CREATE INDEX parcels_by_recipient ON parcels (recipient);
+
+-- Attachments, and their ciphertext in the pieces in which it came. What is dropped is overwritten here as well.
+CREATE TABLE blobs (
+    room     BLOB    NOT NULL CHECK (length(room) = 32),
+    blob     BLOB    NOT NULL CHECK (length(blob) = 32),
+    uploader BLOB    NOT NULL CHECK (length(uploader) = 32),
+    size     INTEGER NOT NULL,
+    have     INTEGER NOT NULL CHECK (have BETWEEN 0 AND size),  -- how much of it is here, from the start
+    at       INTEGER NOT NULL,           -- when it was begun, or when it was complete
+    PRIMARY KEY (room, blob)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE pieces (
+    room    BLOB    NOT NULL,
+    blob    BLOB    NOT NULL,
+    first   INTEGER NOT NULL,            -- where in the ciphertext it begins
+    data    BLOB    NOT NULL,
+    UNIQUE (room, blob, first),
+    FOREIGN KEY (room, blob) REFERENCES blobs (room, blob)
+) STRICT;

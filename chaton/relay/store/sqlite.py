@@ -7,53 +7,46 @@ WAL lets neither wait for the other.
 """
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import apsw
 
-from chaton.errors import StoreError, StoreTooNew
-from chaton.identity.ids import BundleId, Head, Identity, Instance, MessageId, RoomId
-from chaton.relay.store.base import BodyGone, BundleRow, DirectRow, EventRow, ParcelRow, ParcelsGone, Write
+from chaton.identity.ids import BlobId, BundleId, Head, Identity, Instance, MessageId, RoomId
+from chaton.relay.store.base import (
+    BlobRow,
+    BodyGone,
+    BundleRow,
+    DirectRow,
+    EventRow,
+    ParcelRow,
+    ParcelsGone,
+    Settled,
+    Write,
+    settle,
+)
+from chaton.relay.store.opening import BUSY_MS, DISK_ERRORS, connected, explained, locked, make_private, transaction
+from chaton.relay.store.upgrade import bring_up, version_of
 from chaton.wire.frames import KIND_MESSAGE, KIND_RECORD
 
 DATABASE: Final = "relay.db"
-LOCK: Final = "relay.lock"
-SCHEMA_VERSION: Final = 1
 
-_PRIVATE_MODE = 0o600
 _Row = TypeVar("_Row")
 
-# How long one of ours waits for somebody with the sqlite3 shell open on the file, in ms.
-_BUSY_MS = 2_000
 _ROWS_PER_STATEMENT_MAX = 128
 # What is long is read in pages: while a query is half read, its connection sees nothing that is committed meanwhile.
 _PAGE_ROWS = 1_000
 
-# What SQLite says when a disk, or what is on it, refuses, and what a person can do about it. Its other errors are
-# bugs of ours and travel as they are. The first class that fits counts.
-_DISK_ERRORS: dict[type[apsw.Error], tuple[str, str]] = {
-    apsw.FullError: ("the disk is full", "free some space, or lower retention_days or retention_bytes"),
-    apsw.IOError: ("the disk failed to read or write", "look at the disk's free space, quota and health"),
-    apsw.ReadOnlyError: ("the data directory cannot be written", "check its owner, its permissions and its mount"),
-    apsw.CantOpenError: ("the database cannot be opened", "check the owner and permissions of the data directory"),
-    apsw.PermissionsError: ("the database may not be opened", "check the owner and permissions of the data directory"),
-    apsw.BusyError: ("another program holds the database", "close what has it open, such as a backup or sqlite3"),
-    apsw.LockedError: ("another program holds the database", "close what has it open, such as a backup or sqlite3"),
-    apsw.CorruptError: ("the database is damaged", "stop the relay and bring the data directory back from a backup"),
-    apsw.NotADBError: ("the file is not a database", "bring it back from a backup, or name another directory"),
-    apsw.ConstraintError: ("the same thing was to be written twice", "this is a bug of the relay; please report it"),
-}
-
 _ROOMS = "SELECT room FROM events WHERE s = 0"
-_AGES = "SELECT room, s, at, size FROM bodies ORDER BY at, room, s"
+# A CROSS JOIN is read from left to right, whatever SQLite thinks of it: what is oldest comes first, without a sort.
+_AGES = "SELECT room, s, b.at, size FROM bodies b CROSS JOIN events ON events.body = number ORDER BY b.at"
 _BODY_BYTES = "SELECT coalesce(sum(size), 0) FROM bodies"
+_LAST_BODY = "SELECT coalesce(max(number), 0) FROM bodies"
 # A record's body is in its own row, a message's in the other table, and its id stands for one that is gone.
 _EVENTS = """
-SELECT s, kind, n, e.at, sender, inst, id, coalesce(record, body, id) FROM events e LEFT JOIN bodies b USING (room, s)
+SELECT s, kind, n, e.at, sender, inst, id, coalesce(record, b.body, id)
+FROM events e LEFT JOIN bodies b ON number = e.body
 WHERE room = ? AND s > ? ORDER BY s
 """
 _SKELETON = """
@@ -62,6 +55,8 @@ SELECT s, kind, n, at, sender, inst, id, coalesce(record, x'') FROM events WHERE
 _PARCELS = "SELECT token, sender, room, at, raw FROM parcels WHERE recipient = ? AND token > ? ORDER BY token LIMIT ?"
 _WAITING = "SELECT token, recipient, sender, room, at, length(raw) FROM parcels WHERE token > ? ORDER BY token LIMIT ?"
 _BUNDLES = "SELECT identity, bundle_id, raw, counter, until FROM bundles"
+_BLOBS = "SELECT room, blob, uploader, size, have, at FROM blobs ORDER BY at"
+_PIECES = "SELECT first, data FROM pieces WHERE room = ? AND blob = ? AND first > ? AND first < ? ORDER BY first"
 
 
 class SqliteStore:
@@ -83,14 +78,14 @@ class SqliteStore:
         # if the relay was killed just after it.
         self._residue = True
         with self._explained(), contextlib.ExitStack() as opened:
-            opened.enter_context(_locked(directory))
-            _make_private(self._path)
-            version = _version(self._path)
+            opened.enter_context(locked(directory))
+            make_private(self._path)
+            version = version_of(self._path)
             # The writer is closed last, as only a connection that may write takes the log into the database.
-            self._writer = opened.enter_context(_connected(self._path, apsw.SQLITE_OPEN_READWRITE))
+            self._writer = opened.enter_context(connected(self._path, apsw.SQLITE_OPEN_READWRITE))
             self._prepare(version)
             self._wipe()
-            self._reader = opened.enter_context(_connected(self._path, apsw.SQLITE_OPEN_READONLY))
+            self._reader = opened.enter_context(connected(self._path, apsw.SQLITE_OPEN_READONLY))
             self._opened = opened.pop_all()
 
     def rooms(self) -> Iterator[RoomId]:
@@ -147,6 +142,16 @@ class SqliteStore:
                 yield token, Identity(to), Identity(sender), RoomId(room), at, size
                 after = token
 
+    def blobs(self) -> Iterator[BlobRow]:
+        """Every attachment, in order of ``at``."""
+        for room, blob, uploader, size, have, at in self._read(_BLOBS):
+            yield BlobRow(RoomId(room), BlobId(blob), Identity(uploader), size, have, at)
+
+    def piece(self, room: RoomId, blob: BlobId, offset: int, limit: int) -> bytes:
+        """At most ``limit`` bytes of an attachment from ``offset`` on."""
+        found = self._read(_PIECES, (room, blob, offset - limit, offset + limit))
+        return b"".join(data[max(0, offset - first) :] for first, data in found)[:limit]
+
     def commit(self, writes: Sequence[Write]) -> None:
         """Write a group, all or nothing; returns when it is on the disk.
 
@@ -154,10 +159,11 @@ class SqliteStore:
             StoreError: The disk refuses, or something in the group is there already. Nothing was written, and the
                 store may be used on.
         """
-        with self._explained(), self._transaction():
+        with self._explained(), transaction(self._writer):
             self._add(writes)
             self._drop_bodies([write for write in writes if isinstance(write, BodyGone)])
             self._drop_parcels(writes)
+            self._change_blobs(settle(writes))
         self._wipe()
 
     def prune(self, before: int, bytes_max: int) -> list[BodyGone]:
@@ -166,7 +172,7 @@ class SqliteStore:
         Raises:
             StoreError: The disk refuses. Nothing was dropped.
         """
-        with self._explained(), self._transaction():
+        with self._explained(), transaction(self._writer):
             gone = self._outlived(before, bytes_max)
             self._drop_bodies(gone)
             self._writer.execute("DELETE FROM bundles WHERE until > 0 AND until < ?", (before,))
@@ -179,19 +185,13 @@ class SqliteStore:
             self._opened.close()
 
     def _prepare(self, version: int) -> None:
-        """Bring a database of ``version`` to ours. An empty one has version 0.
-
-        The version that follows this one copies the file with VACUUM INTO before it changes anything here.
-        """
         writer = self._writer
         writer.pragma("journal_mode", "wal")
         writer.pragma("synchronous", "full")
-        writer.pragma("foreign_keys", True)
         writer.pragma("secure_delete", True)
-        if version < SCHEMA_VERSION:
-            with self._transaction():
-                writer.execute(Path(__file__).with_name("schema.sql").read_text(encoding="utf-8"))
-                writer.pragma("user_version", SCHEMA_VERSION)
+        bring_up(writer, self._path, version)
+        writer.pragma("foreign_keys", True)
+        self._bodies = int(writer.execute(_LAST_BODY).get)
 
     def _add(self, writes: Sequence[Write]) -> None:
         """Insert by whole tables.
@@ -200,15 +200,28 @@ class SqliteStore:
         statement that takes many rows waits once.
         """
         events = [write for write in writes if isinstance(write, EventRow)]
-        self._insert("events", [_event_values(row) for row in events])
-        bodies = [(row.room, row.s, row.at, len(row.body), row.body) for row in events if row.kind == KIND_MESSAGE]
-        self._insert("bodies", bodies)
+        messages = [row for row in events if row.kind == KIND_MESSAGE]
+        first = self._bodies + 1
+        self._bodies += len(messages)
+        numbers = {id(row): number for number, row in enumerate(messages, first)}
+        self._insert("bodies", [(numbers[id(row)], row.at, len(row.body), row.body) for row in messages])
+        self._insert("events", [_event_values(row, numbers.get(id(row))) for row in events])
         self._insert("directs", [(row.room, row.one, row.other) for row in writes if isinstance(row, DirectRow)])
         parcels = [row for row in writes if isinstance(row, ParcelRow)]
         self._insert("parcels", [(row.token, row.to, row.sender, row.room, row.at, row.raw) for row in parcels])
         bundles = {row.identity: row for row in writes if isinstance(row, BundleRow)}.values()
         values = [(row.identity, row.bundle_id, row.raw, row.counter, row.until) for row in bundles]
         self._insert("bundles", values, verb="REPLACE")
+
+    def _change_blobs(self, settled: Settled) -> None:
+        for gone in settled.gone:
+            for table in ("pieces", "blobs"):
+                self._writer.execute(f"DELETE FROM {table} WHERE room = ? AND blob = ?", (gone.room, gone.blob))  # noqa: S608
+            self._residue = True
+        rows = [(row.room, row.blob, row.uploader, row.size, row.have, row.at) for row in settled.rows]
+        self._insert("blobs", rows, verb="REPLACE")
+        pieces = [(row.room, row.blob, row.offset, row.data) for row in settled.pieces]
+        self._insert("pieces", pieces, verb="REPLACE")
 
     def _insert(self, table: str, rows: Sequence[tuple[Any, ...]], *, verb: str = "INSERT") -> None:
         for chunk in _chunks(rows):
@@ -220,8 +233,9 @@ class SqliteStore:
         for chunk in _chunks(gone):
             named = f"(room, s) IN (VALUES {','.join([_places(2)] * len(chunk))})"
             values = [value for body in chunk for value in (body.room, body.s)]
-            self._writer.execute(f"DELETE FROM bodies WHERE {named}", values)  # noqa: S608  # Placeholders only.
-            self._writer.execute(f"UPDATE events SET kind = 2 WHERE kind = 1 AND {named}", values)  # noqa: S608
+            bodies = f"SELECT body FROM events WHERE kind = 1 AND {named}"  # noqa: S608  # Placeholders only.
+            self._writer.execute(f"DELETE FROM bodies WHERE number IN ({bodies})", values)  # noqa: S608
+            self._writer.execute(f"UPDATE events SET kind = 2, body = NULL WHERE kind = 1 AND {named}", values)  # noqa: S608
             self._residue = True
 
     def _drop_parcels(self, writes: Sequence[Write]) -> None:
@@ -255,94 +269,26 @@ class SqliteStore:
         try:
             busy, _, _ = next(self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)"))
             self._residue = bool(busy)
-        except tuple(_DISK_ERRORS):
+        except tuple(DISK_ERRORS):
             self._residue = True
         finally:
-            self._writer.set_busy_timeout(_BUSY_MS)
+            self._writer.set_busy_timeout(BUSY_MS)
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._explained():
             return list(self._reader.execute(sql, values))
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._writer.execute("COMMIT")
-        except BaseException:
-            # SQLite ends the transaction by itself after some errors, such as a full disk.
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-            raise
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn what SQLite and the system say about the disk into what we say."""
-        try:
-            yield
-        except tuple(_DISK_ERRORS) as cause:
-            sentence, hint = next(said for kind, said in _DISK_ERRORS.items() if isinstance(cause, kind))
-            raise StoreError(f"{self._path}: {sentence} ({cause})", hint=hint) from cause
-        except OSError as cause:
-            raise StoreError(f"{self._path}: {cause.strerror}", hint="check the data directory (--data)") from cause
-
-
-@contextlib.contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold the directory for this process; the system lets go of it when the process ends, however it ends."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, _PRIVATE_MODE)
-    try:
-        _take(lock, directory)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _take(lock: int, directory: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as cause:
-        raise StoreError(
-            f"another relay uses this data directory: {directory}",
-            hint="stop it, or name another directory with --data",
-        ) from cause
-
-
-def _make_private(path: Path) -> None:
-    """SQLite gives its log files the mode of the database, so this is the mode of all."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, _PRIVATE_MODE))
-    if path.stat().st_mode & 0o077:
-        path.chmod(_PRIVATE_MODE)
-
-
-@contextlib.contextmanager
-def _connected(path: Path, flags: int) -> Iterator[apsw.Connection]:
-    connection = apsw.Connection(str(path), flags=flags)
-    try:
-        connection.set_busy_timeout(_BUSY_MS)
-        yield connection
-    finally:
-        connection.close()
-
-
-def _version(path: Path) -> int:
-    """Looked at read-only, so that a database of a later version stays as it is."""
-    with _connected(path, apsw.SQLITE_OPEN_READONLY) as connection:
-        version = int(connection.pragma("user_version"))
-    if version > SCHEMA_VERSION:
-        raise StoreTooNew(f"{path} was written by a later version of Chaton")
-    return version
+    def _explained(self) -> contextlib.AbstractContextManager[None]:
+        return explained(self._path)
 
 
 def _event_id(kind: int, raw: bytes) -> Head | MessageId:
     return Head(raw) if kind == KIND_RECORD else MessageId(raw)
 
 
-def _event_values(row: EventRow) -> tuple[Any, ...]:
+def _event_values(row: EventRow, body: int | None) -> tuple[Any, ...]:
     record = row.body if row.kind == KIND_RECORD else None
-    return (row.room, row.s, row.kind, row.n, row.at, row.sender, row.inst, row.id, record)
+    return (row.room, row.s, row.kind, row.n, row.at, row.sender, row.inst, row.id, record, body)
 
 
 def _places(count: int) -> str:

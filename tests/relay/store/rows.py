@@ -1,8 +1,8 @@
 """Rows for tests: every id is told from a short name, so a test reads like the story it tells."""
 
 from chaton.identity.hashing import Person, digest
-from chaton.identity.ids import BundleId, Head, Identity, Instance, MessageId, RoomId
-from chaton.relay.store.base import BundleRow, DirectRow, EventRow, ParcelRow
+from chaton.identity.ids import BlobId, BundleId, Head, Identity, Instance, MessageId, RoomId
+from chaton.relay.store.base import BlobGone, BlobRow, BundleRow, DirectRow, EventRow, ParcelRow, PieceRow
 
 
 def named(name: str) -> bytes:
@@ -44,3 +44,19 @@ def bundle(name: str, counter: int, *, until: int = 0) -> BundleRow:
 
 def direct(one: str, other: str) -> DirectRow:
     return DirectRow(room(f"{one} {other}"), who(one), who(other))
+
+
+def blob_id(name: str) -> BlobId:
+    return BlobId(named(f"blob {name}"))
+
+
+def blob(name: str, size: int, have: int, *, in_room: str = "room", at: int = 1_000) -> BlobRow:
+    return BlobRow(room(in_room), blob_id(name), who("ann"), size, have, at)
+
+
+def piece(name: str, offset: int, data: bytes, *, in_room: str = "room") -> PieceRow:
+    return PieceRow(room(in_room), blob_id(name), offset, data)
+
+
+def blob_gone(name: str, *, in_room: str = "room") -> BlobGone:
+    return BlobGone(room(in_room), blob_id(name))

@@ -12,7 +12,7 @@ from chaton.relay.store.base import BodyGone, ParcelsGone, Store
 from chaton.relay.store.memory import MemoryStore
 from chaton.relay.store.sqlite import SqliteStore
 
-from .rows import bundle, direct, message, parcel, pruned, record, room, who
+from .rows import blob, blob_gone, blob_id, bundle, direct, message, parcel, piece, pruned, record, room, who
 
 Make = Callable[[], Store]
 
@@ -32,6 +32,7 @@ def everything(store: Store):
         "events": {room: store.events(room, -1, UINT_MAX) for room in rooms},
         "bundles": sorted(store.bundles(), key=lambda row: row.identity),
         "waiting": list(store.waiting()),
+        "blobs": [(row, store.piece(row.room, row.blob, 0, 2**20)) for row in store.blobs()],
     }
 
 
@@ -44,6 +45,8 @@ class TestEvents:
         assert list(store.bundles()) == []
         assert store.parcels(who("bob"), -1, 10) == []
         assert list(store.waiting()) == []
+        assert list(store.blobs()) == []
+        assert store.piece(room(), blob_id("a"), 0, 100) == b""
         assert store.prune(UINT_MAX, 0) == []
 
     def test_events_come_back_as_they_were_written(self, store):
@@ -107,10 +110,10 @@ class TestEvents:
 class TestGroups:
     def test_all_of_a_group_or_nothing(self, store):
         kept = [record(0, 0), message(1), parcel(1, "bob"), bundle("ann", 1), direct("ann", "bob")]
-        store.commit(kept)
+        store.commit([*kept, blob("a", 4, 2), piece("a", 0, b"ab"), blob("b", 1, 1), piece("b", 0, b"b")])
         before = everything(store)
         new = [message(2), parcel(2, "bob"), bundle("ann", 2), direct("ann", "cat"), BodyGone(room(), 1)]
-        new.append(ParcelsGone(who("bob"), (1,)))
+        new += [ParcelsGone(who("bob"), (1,)), blob("a", 4, 4), piece("a", 2, b"cd"), blob_gone("b")]
         for repeated in (message(1), record(0, 0), parcel(1, "cat"), direct("ann", "bob")):
             for group in ([*new, repeated], [repeated, *new], [*new[:2], repeated, *new[2:]]):
                 with pytest.raises(StoreError) as caught:
@@ -253,3 +256,52 @@ class TestPruning:
         store.commit([bundle("ann", 1), bundle("bob", 1, until=99), bundle("cat", 1, until=100)])
         assert store.prune(100, UINT_MAX) == []
         assert sorted(store.bundles(), key=lambda row: row.raw) == [bundle("ann", 1), bundle("cat", 1, until=100)]
+
+
+class TestBlobs:
+    def test_pieces_come_back_from_any_offset_on(self, store):
+        whole = bytes(range(200))
+        for first in (0, 60, 120, 180):
+            data = whole[first : first + 60]
+            store.commit([blob("a", 200, first + len(data)), piece("a", first, data)])
+        assert list(store.blobs()) == [blob("a", 200, 200)]
+        for offset in (0, 1, 59, 60, 61, 119, 150, 180, 199):
+            for limit in (60, 61, 100, 120, 1_000):
+                assert store.piece(room(), blob_id("a"), offset, limit) == whole[offset : offset + limit]
+        assert store.piece(room(), blob_id("a"), 200, 60) == b""
+
+    def test_several_pieces_in_one_group_and_the_last_row_counts(self, store):
+        store.commit([blob("a", 6, 2), piece("a", 0, b"ab"), message(1), blob("a", 6, 4, at=7), piece("a", 2, b"cd")])
+        assert list(store.blobs()) == [blob("a", 6, 4, at=7)]
+        assert store.piece(room(), blob_id("a"), 1, 9) == b"bcd"
+
+    def test_one_id_in_two_rooms_is_two_attachments(self, store):
+        store.commit([blob("a", 1, 1), piece("a", 0, b"x")])
+        store.commit([blob("a", 2, 2, in_room="other", at=9), piece("a", 0, b"yz", in_room="other")])
+        assert store.piece(room(), blob_id("a"), 0, 9) == b"x"
+        assert store.piece(room("other"), blob_id("a"), 0, 9) == b"yz"
+        store.commit([blob_gone("a")])
+        assert store.piece(room(), blob_id("a"), 0, 9) == b""
+        assert store.piece(room("other"), blob_id("a"), 0, 9) == b"yz"
+        assert list(store.blobs()) == [blob("a", 2, 2, in_room="other", at=9)]
+
+    def test_they_are_told_in_order_of_their_times(self, store):
+        rows = [blob("a", 1, 1, at=30), blob("b", 1, 1, at=10), blob("c", 1, 1, at=20)]
+        store.commit(rows)
+        assert [row.at for row in store.blobs()] == [10, 20, 30]
+
+    def test_what_is_gone_may_begin_again_also_in_one_group(self, store):
+        store.commit([blob("a", 4, 2), piece("a", 0, b"ab")])
+        store.commit([blob("a", 4, 4), piece("a", 2, b"cd"), blob_gone("a"), blob("a", 3, 3), piece("a", 0, b"xyz")])
+        assert list(store.blobs()) == [blob("a", 3, 3)]
+        assert store.piece(room(), blob_id("a"), 0, 9) == b"xyz"
+        store.commit([blob_gone("a"), blob_gone("b")])
+        assert list(store.blobs()) == []
+        store.commit([blob("a", 4, 2), piece("a", 0, b"ab"), blob_gone("a")])
+        assert list(store.blobs()) == []
+        assert store.piece(room(), blob_id("a"), 0, 9) == b""
+
+    def test_retention_of_messages_is_none_of_their_business(self, store):
+        store.commit([blob("a", 1, 1, at=1), piece("a", 0, b"x"), message(1, at=1)])
+        assert store.prune(1_000, 0) == [BodyGone(room(), 1)]
+        assert store.piece(room(), blob_id("a"), 0, 9) == b"x"

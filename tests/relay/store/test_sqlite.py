@@ -16,9 +16,11 @@ from chaton.errors import StoreError, StoreTooNew
 from chaton.limits import UINT_MAX
 from chaton.relay.store import sqlite
 from chaton.relay.store.base import BodyGone, ParcelsGone
-from chaton.relay.store.sqlite import DATABASE, LOCK, SCHEMA_VERSION, SqliteStore
+from chaton.relay.store.opening import LOCK
+from chaton.relay.store.sqlite import DATABASE, SqliteStore
+from chaton.relay.store.upgrade import SCHEMA_VERSION
 
-from .rows import bundle, direct, message, parcel, pruned, record, room, who
+from .rows import blob, blob_gone, blob_id, bundle, direct, message, parcel, piece, pruned, record, room, who
 
 ROOT = Path(__file__).parents[3]
 WRITER = [sys.executable, "-m", "tests.relay.store.writer"]
@@ -44,6 +46,7 @@ class TestReopening:
         parcels = [parcel(1, "bob"), parcel(2, "bob")]
         store = SqliteStore(data)
         store.commit([*rows, *parcels, bundle("ann", 1), direct("ann", "bob")])
+        store.commit([blob("a", 9, 4), piece("a", 0, b"abcd")])
         store.commit([BodyGone(room(), 1), ParcelsGone(who("bob"), (1,))])
         store.close()
         store = SqliteStore(data)
@@ -52,6 +55,11 @@ class TestReopening:
         assert store.parcels(who("bob"), -1, 9) == parcels[1:]
         assert list(store.bundles()) == [bundle("ann", 1)]
         assert list(store.directs()) == [direct("ann", "bob")]
+        assert list(store.blobs()) == [blob("a", 9, 4)]
+        assert store.piece(room(), blob_id("a"), 1, 9) == b"bcd"
+        store.commit([message(4), blob("a", 9, 9), piece("a", 4, b"efghi")])
+        assert store.events(room(), 3, UINT_MAX) == [message(4)]
+        assert store.piece(room(), blob_id("a"), 1, 9) == b"bcdefghi"
         store.close()
 
     def test_a_closed_store_is_one_file_and_closing_twice_is_fine(self, data):
@@ -109,6 +117,16 @@ class TestPrivacy:
             store.commit([BodyGone(room(), 1)])
         else:
             assert store.prune(5_000, UINT_MAX) == [BodyGone(room(), 1)]
+        assert SECRET not in on_disk(data)
+        store.close()
+
+    @pytest.mark.parametrize("size", [len(SECRET), 262_144])
+    def test_a_dropped_attachment_is_nowhere_on_the_disk(self, data, size):
+        store = SqliteStore(data)
+        secret = (SECRET * (size // len(SECRET) + 1))[:size]
+        store.commit([blob("a", size, size), piece("a", 0, secret), *(message(s) for s in range(2, 50))])
+        assert SECRET in on_disk(data)
+        store.commit([blob_gone("a")])
         assert SECRET not in on_disk(data)
         store.close()
 
@@ -200,10 +218,8 @@ class TestRefusedToOpen:
         raw = bytearray((data / DATABASE).read_bytes())
         raw[8_192:] = b"\xa5" * (len(raw) - 8_192)
         (data / DATABASE).write_bytes(raw)
-        store = SqliteStore(data)
         with pytest.raises(StoreError, match="damaged"):
-            store.events(room(), -1, UINT_MAX)
-        store.close()
+            SqliteStore(data).events(room(), -1, UINT_MAX)
 
     @pytest.mark.parametrize(
         "obstacle", ["the directory is a file", "its parent is a file", "the database is a directory"]
@@ -310,7 +326,8 @@ class TestSettings:
         assert [row[3] for plan in plans for row in plan] == [
             "SEARCH events USING PRIMARY KEY (room=? AND s>?)",
             "SCAN events USING COVERING INDEX rooms",
-            "SCAN bodies USING COVERING INDEX bodies_by_age",
+            "SCAN b USING COVERING INDEX bodies_by_age",
+            "SEARCH events USING COVERING INDEX events_by_body (body=?)",
             "SCAN bodies USING COVERING INDEX bodies_by_age",
         ]
         store.close()

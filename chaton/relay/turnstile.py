@@ -1,0 +1,38 @@
+"""Begins TLS on connections, a few in each turn of the loop: one handshake takes as long as dozens of messages."""
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+BEGINNINGS_MAX: Final = 2
+
+
+class Turnstile:
+    """Lets connections begin in the order in which they came, and those who are in have their turn in between."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._turning = False
+
+    def enter(self, begin: Callable[[], None]) -> None:
+        """Call ``begin`` when it is its turn, never before this returns."""
+        self._waiting.append(begin)
+        if not self._turning:
+            self._turning = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        for _ in range(min(BEGINNINGS_MAX, len(self._waiting))):
+            self._waiting.popleft()()
+        self._turning = bool(self._waiting)
+        if self._turning:
+            self._loop.call_soon(self._turn)
+
+    def wrap(self, sock: socket.socket) -> ssl.SSLSocket:
+        """TLS on a connection, nothing of it done yet; raises ``OSError`` or ``ValueError`` where the other is gone."""
+        return self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
