@@ -1,9 +1,12 @@
 """A room in the hands of a program: say something, hear what happens, moderate."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
+from chaton.client.attachments import get_file, send_file
 from chaton.client.driver import Driver
+from chaton.client.incoming import default_directory, whole_path
 from chaton.client.news import AnyNotice, Subscription, room_of
 from chaton.client.resolve import find_message, find_person, title
 from chaton.errors import Fork, Refused, UsageError
@@ -121,6 +124,33 @@ class ChatRoom:
     async def react(self, message: Message, emoji: str, *, add: bool = True) -> Sent:
         """Add an emoji to a message, or take the own one back."""
         return await self.send(React(self.find_message(message), add, emoji))
+
+    async def send_file(self, path: Path | str, caption: str = "") -> Sent:
+        """Send a file: up to 100 MiB, or what the relay takes. Returns when its message is in the room.
+
+        A connection that breaks is waited for. Cancelling pauses: the same file again goes on where it was.
+
+        Raises:
+            UsageError: It cannot be read, is a directory or a device, or is too large.
+            Refused, Fork, Unreachable: As ``send``.
+            StoreError: The disk refuses.
+        """
+        self._check_open()
+        return await send_file(self.driver, self.id, whole_path(path), caption)
+
+    async def get_file(self, message: Message, directory: Path | str | None = None) -> Path:
+        """Fetch a message's file into a directory (None: where the platform keeps what is fetched); where it is then.
+
+        It gets the name that its sender gave it, made harmless, with a number where that is taken. Cancelling pauses.
+
+        Raises:
+            Refused: no-file, no-blob as the relay has it no more, bad-attachment as it is not what was sent.
+            UsageError: The directory is no place for it, or it is being fetched already.
+            Unreachable: Not in time; again goes on where it was.
+            StoreError: The disk refuses.
+        """
+        target = default_directory() if directory is None else whole_path(directory)
+        return await get_file(self.driver, self.id, self.find_message(message), target)
 
     async def direct(self, who: Who) -> "ChatRoom":
         """The direct room with a member."""
@@ -246,6 +276,10 @@ class ChatRoom:
         """Show somebody's messages no longer, or again."""
         identity = self.find_person(who)
         self.driver.do(lambda session: session.ignore(identity, ignored=ignored))
+
+    def keep_draft(self, text: str) -> None:
+        """Remember what a person has typed and not sent."""
+        self.driver.do(lambda session: session.keep_draft(self.id, text))
 
     def mark_read(self, seq: int) -> None:
         """Remember that a person has seen everything up to event ``seq``."""

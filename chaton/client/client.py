@@ -15,8 +15,10 @@ from chaton.client.news import AnyNotice, Subscription
 from chaton.client.passphrase import configured_passphrase
 from chaton.client.perform import perform
 from chaton.client.profile import Profile
-from chaton.client.requests import AnyReply, AnyRequest
+from chaton.client.replies import AnyReply
+from chaton.client.requests import AnyRequest
 from chaton.client.resolve import find_room
+from chaton.client.spool import sweep
 from chaton.client.timing import Timing
 from chaton.errors import ChatonError, Malformed, UsageError
 from chaton.identity.ids import Identity, Pin, RoomId
@@ -70,6 +72,7 @@ class Client:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as opened:
             self._profile = self._open(opened)
+            sweep(self._profile.directory)
             for pin in self._profile.relays():
                 self._bring_back(pin)
             opened.push_async_callback(self._hang_up)

@@ -23,7 +23,8 @@ import msgspec
 
 from chaton import errors
 from chaton.client.news import AnyNotice, Subscription, notice_of_plain, notice_to_plain, write_special
-from chaton.client.requests import AnyReply, AnyRequest, Ok, Reply, Request
+from chaton.client.replies import AnyReply, Ok, Reply
+from chaton.client.requests import AnyRequest, Request
 from chaton.errors import ChatonError, Malformed, ProfileError, Refused, Unreachable, UsageError
 
 SOCKET: Final = "control.sock"

@@ -15,10 +15,11 @@ from typing import Any, Final, TypeVar
 from chaton.client.line import Line
 from chaton.client.news import AnyNotice
 from chaton.client.profile import Profile
+from chaton.client.spool import Spool
 from chaton.client.timing import Timing
 from chaton.errors import ChatonError, Malformed, ProfileError, Refused, StoreError, Unreachable, UsageError
 from chaton.identity.ids import RoomId
-from chaton.limits import SECOND_MS
+from chaton.limits import MINUTE_MS, SECOND_MS
 from chaton.room.link import Address
 from chaton.session.content import Content
 from chaton.session.context import Context
@@ -40,6 +41,11 @@ def clock() -> int:
     return time.time_ns() // _NS_PER_MS
 
 
+def _running() -> int:
+    """A time in ms that nobody sets: it goes on at its pace while the machine is awake."""
+    return time.monotonic_ns() // _NS_PER_MS
+
+
 class Driver:
     """See the module. Connects with the first request, and stays until ``close``.
 
@@ -54,6 +60,8 @@ class Driver:
     Attributes:
         pin: The relay's.
         line: The connection.
+        tell: Takes what happens.
+        spool: Files on their way out.
     """
 
     def __init__(
@@ -68,7 +76,8 @@ class Driver:
         self.pin = addresses[0].pin
         self.line = Line(addresses, self, tell, lasting=lasting, timing=timing)
         self._profile = profile
-        self._tell = tell
+        self.tell = tell
+        self.spool = Spool(profile.directory)
         self._lasting = lasting
         self._timing = timing
         self._session: Session | None = None
@@ -78,6 +87,7 @@ class Driver:
         # Numbers of one's own for what ``deliver`` says: no author counts below zero, nor did an earlier run use them.
         self._last_ref = -clock() * 1_000
         self._next_wipe = 0
+        self._clock_leads_by = clock() - _running()
 
     # --- the session ---
 
@@ -134,7 +144,7 @@ class Driver:
             case Answer(ticket, result, error):
                 _settle(self._answers.pop(ticket, None), result, error)
             case Tell(notice):
-                self._tell(notice)
+                self.tell(notice)
                 self._wake(notice)
             case HangUp(error):
                 self.line.hang_up(error)
@@ -281,6 +291,7 @@ class Driver:
         """Hang up and end; requests that wait fail as Unreachable."""
         await self.line.close()
         self._fail(Unreachable("the client was closed", hint=""))
+        self.spool.close()
 
     def connected(self) -> None:
         """The line's owner: the relay is there."""
@@ -304,11 +315,20 @@ class Driver:
 
     def tick(self) -> None:
         """The line's owner: replaced keys are erased by the clock, connected or not."""
+        if self._clock_was_set():
+            # How far it is off the relay's is known at a Welcome: nothing is dated by it before the next one.
+            self.line.hang_up(Unreachable("this machine's clock was set, or the machine slept"))
+            return
         with self._surviving():
             self.do(lambda session: session.tick(clock()))
-            if clock() >= self._next_wipe:
-                self._next_wipe = clock() + self._timing.wipe_ms
+            if _running() >= self._next_wipe:
+                self._next_wipe = _running() + self._timing.wipe_ms
                 self._profile.wipe()
+
+    def _clock_was_set(self) -> bool:
+        """Whether the machine's clock has jumped since the last look, further than one is corrected as it goes."""
+        before, self._clock_leads_by = self._clock_leads_by, clock() - _running()
+        return abs(self._clock_leads_by - before) > MINUTE_MS
 
     def stopped(self, error: ChatonError) -> None:
         """The line's owner: nothing comes any more."""

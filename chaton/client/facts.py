@@ -1,12 +1,8 @@
 """Rooms, people and records as replies: what ``chaton.client.requests`` answers with."""
 
-from chaton.client.requests import (
-    InviteFacts,
-    LineFacts,
-    LogLine,
-    MemberFacts,
-    RoomFacts,
-)
+from chaton.client.line import Line
+from chaton.client.naming import mentions
+from chaton.client.replies import InviteFacts, LineFacts, LogLine, MemberFacts, RoomFacts
 from chaton.client.resolve import title
 from chaton.identity.ids import Identity, InviteKey
 from chaton.identity.safety import pair_code
@@ -18,20 +14,29 @@ from chaton.session.room import Room
 from chaton.session.text import clean_line
 
 
-def room_facts(room: Room, relay: str) -> RoomFacts:
-    """A room as it stands; ``relay`` is HOST:PORT."""
+def room_facts(room: Room, line: Line) -> RoomFacts:
+    """A room as it stands, and the line to its relay."""
     entry, teller, state, me = room.entry, room.teller, room.view.state, room.context.me
+    new = [said for said in room.timeline.backlog(entry.read_s) if not said.own]
+    nick, chain = str(teller.called(me)), room.sender.chain
     return RoomFacts(
         room=str(room.view.room),
         name=title(room) if entry.peer else str(teller.name),
         topic=str(teller.topic),
-        nick=str(teller.called(me)),
+        nick=nick,
         identity=str(me),
         status=entry.status,
-        relay=relay,
+        relay=line.name,
         why=str(clean_line(entry.why_detail or entry.why)),
         peer=str(teller.called(entry.peer)) if entry.peer else "",
-        unread=sum(not line.own for line in room.timeline.backlog(entry.read_s)),
+        role=room.member.role.name.lower() if room.member else "",
+        read=entry.read_s,
+        unread=len(new),
+        mentions=sum(mentions(said.text, nick) for said in new),
+        connection=line.state.state,
+        trouble=str(line.state.detail),
+        turned=chain.born if chain is not None else 0,
+        draft=entry.draft,
         members=len(state.members),
         pending=room.pending,
         forked=entry.forked,

@@ -12,7 +12,8 @@ from chaton.client import profile as profiles
 from chaton.client.client import Client, open_or_create
 from chaton.client.news import AnyNotice
 from chaton.client.profile import Profile
-from chaton.client.requests import AnyReply, AnyRequest
+from chaton.client.replies import AnyReply
+from chaton.client.requests import AnyRequest
 from chaton.client.timing import Timing
 
 LOCK_PATIENCE_S: Final = 10  # Another command may have the profile for a moment.

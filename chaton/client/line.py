@@ -86,6 +86,7 @@ class Line:
         self._tasks: list[asyncio.Task[None]] = []
         self._hung_up: ChatonError | None = None
         self._stopped: ChatonError | None = None
+        self._closed = False
         self._retry_now = asyncio.Event()
         self._attempt = 0
         self.state = self._state("offline")
@@ -95,7 +96,10 @@ class Line:
 
         Raises:
             ChatonError: Why it was stopped, such as a login elsewhere; ``reconnect`` tries again.
+            Unreachable: It was closed.
         """
+        if self._closed:
+            raise Unreachable("the client was closed", hint="")
         if self._tasks and not self._tasks[0].done():
             return
         if self._stopped is not None and not isinstance(self._stopped, Unreachable):
@@ -128,7 +132,8 @@ class Line:
             self._connection.abort()
 
     async def close(self) -> None:
-        """Hang up and end."""
+        """Hang up and end. What takes several questions, such as a file, does not dial once more for its next one."""
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:

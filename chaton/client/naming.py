@@ -1,4 +1,4 @@
-"""Whom a typed line names: where a nick ends and what is said begins."""
+"""Whom or what a typed line names: where a nick or a path ends and what is said begins."""
 
 import re
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from typing import Final
 
 from chaton.errors import UsageError
 
+_PATH: Final = re.compile(r"(?:\\.|[^\s\\])+")
 ID_BEGINNING: Final = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -31,6 +32,22 @@ def take_who(rest: str, nicks: Sequence[str]) -> tuple[str, str]:
     return word, after.strip()
 
 
+def take_path(rest: str) -> tuple[str, str]:
+    """The path named first, and what follows. One with spaces stands in quotes, or has a backslash before each.
+
+    Raises:
+        UsageError: A quote is not closed.
+    """
+    if rest[:1] in {'"', "'"}:
+        path, closed, after = rest[1:].partition(rest[0])
+        if not closed:
+            raise UsageError("the quote is not closed, so nothing was done", hint=f"end the path with {rest[0]}")
+        return path, after.strip()
+    found = _PATH.match(rest)
+    path = found[0] if found else ""
+    return re.sub(r"\\(.)", r"\1", path), rest[len(path) :].strip()
+
+
 def _is_named(named: str, nick: str) -> bool:
     return named == nick or named.startswith((nick + " ", nick + ": "))
 
@@ -38,3 +55,8 @@ def _is_named(named: str, nick: str) -> bool:
 def _open_ended(rest: str, nick: str) -> UsageError:
     sentence = f"“{rest[:60]}” begins with several nicks, so nothing was done"
     return UsageError(sentence, hint=f'put the one that is meant in quotes, such as "{nick}"')
+
+
+def mentions(text: str, nick: str) -> bool:
+    """Whether a text names somebody: the nick as a word of its own, whatever its case."""
+    return bool(re.search(rf"(?<!\w){re.escape(nick)}(?!\w)", text, re.IGNORECASE)) if nick else False

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import msgspec
 
 from chaton.errors import ChatonError, Malformed
-from chaton.identity.ids import Fixed, Pin, RoomId
+from chaton.identity.ids import BlobId, Fixed, Pin, RoomId
 from chaton.session.notices import Notice, Warned
 from chaton.session.text import SafeText, clean, clean_line
 
@@ -36,7 +36,24 @@ class ConnectionChanged:
     detail: SafeText = SafeText("")  # noqa: RUF009 - immutable
 
 
-AnyNotice: TypeAlias = Notice | ConnectionChanged
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a file is on its way to a room or from there: ``done`` of ``total`` bytes of ciphertext.
+
+    Attributes:
+        blob: Tells one file on its way from another.
+        up: To the room.
+    """
+
+    room: RoomId
+    blob: BlobId
+    name: SafeText
+    done: int
+    total: int
+    up: bool
+
+
+AnyNotice: TypeAlias = Notice | ConnectionChanged | Progress
 
 
 class Subscription:
@@ -92,7 +109,7 @@ def room_of(notice: AnyNotice) -> RoomId | None:
     return getattr(notice, "room", None)
 
 
-_KINDS: Final[dict[str, type]] = {kind.__name__: kind for kind in (*get_args(Notice), ConnectionChanged)}
+_KINDS: Final[dict[str, type]] = {kind.__name__: kind for kind in (*get_args(Notice), ConnectionChanged, Progress)}
 
 
 def notice_to_plain(notice: AnyNotice) -> tuple[str, AnyNotice]:

@@ -1,12 +1,16 @@
 """Carrying out requests: the one place where a command, a slash command and a window come to the same deed."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from chaton.client import replies
 from chaton.client import requests as ask
 from chaton.client.chatroom import ChatRoom
 from chaton.client.facts import invite_facts, line_facts, log_lines, member_facts, room_facts
-from chaton.client.requests import AnyReply, AnyRequest
+from chaton.client.pages import page, unsent
+from chaton.client.replies import AnyReply
+from chaton.client.requests import AnyRequest
 from chaton.client.resolve import find_message, find_own_message, find_person
 from chaton.errors import Malformed, UsageError
 from chaton.identity.ids import Identity, Pin, RoomId
@@ -35,12 +39,20 @@ async def perform(client: "Client", request: AnyRequest) -> AnyReply:
     return await _DEEDS[type(request)](client, request)
 
 
-async def _rooms(client: "Client", _request: ask.Rooms) -> ask.RoomList:
-    rooms = [room_facts(room, driver.line.name) for driver in client.drivers for room in driver.session.rooms.values()]
-    return ask.RoomList(rooms=sorted(rooms, key=lambda facts: (facts.status != "in", facts.name.casefold())))
+async def _connect(client: "Client", request: ask.Connect) -> replies.Ok:
+    if request.now:
+        client.reconnect()
+    else:
+        client.go_online()
+    return replies.Ok()
 
 
-async def _create(client: "Client", request: ask.Create) -> ask.RoomFacts:
+async def _rooms(client: "Client", _request: ask.Rooms) -> replies.RoomList:
+    rooms = [room_facts(room, driver.line) for driver in client.drivers for room in driver.session.rooms.values()]
+    return replies.RoomList(rooms=sorted(rooms, key=lambda facts: (facts.status != "in", facts.name.casefold())))
+
+
+async def _create(client: "Client", request: ask.Create) -> replies.RoomFacts:
     try:
         address = Address(request.host, request.port, Pin.from_hex(request.pin))
     except Malformed as cause:
@@ -56,16 +68,16 @@ async def _create(client: "Client", request: ask.Create) -> ask.RoomFacts:
     return _facts(made)
 
 
-async def _join(client: "Client", request: ask.Join) -> ask.RoomFacts:
+async def _join(client: "Client", request: ask.Join) -> replies.RoomFacts:
     return _facts(await client.join(request.link, nick=request.nick))
 
 
-async def _open(client: "Client", request: ask.Open) -> ask.RoomFacts:
+async def _open(client: "Client", request: ask.Open) -> replies.RoomFacts:
     return _facts(await client.open(request.room))
 
 
-def _facts(room: ChatRoom) -> ask.RoomFacts:
-    return room_facts(room.room, room.driver.line.name)
+def _facts(room: ChatRoom) -> replies.RoomFacts:
+    return room_facts(room.room, room.driver.line)
 
 
 async def _current(client: "Client", text: str) -> ChatRoom:
@@ -75,20 +87,54 @@ async def _current(client: "Client", text: str) -> ChatRoom:
     return room
 
 
-async def _send(client: "Client", request: ask.Send) -> ask.SentFacts:
+async def _send(client: "Client", request: ask.Send) -> replies.SentFacts | replies.Ok:
     room = client.room(request.room)
     if request.to:
         await room.in_step()  # Whom it is for may have joined since this profile was last open.
         room = await room.direct(request.to)
     if request.re:
         await _in_step_for(room, request.re)
+    if not request.wait:
+        room.say(_content(request, room.room), request.ref)
+        return replies.Ok()
     sent = await room.send(_content(request, room.room))
-    return ask.SentFacts(room=str(sent.room), seq=sent.seq, id=str(sent.id))
+    return replies.SentFacts(room=str(sent.room), seq=sent.seq, id=str(sent.id))
+
+
+async def _send_file(client: "Client", request: ask.SendFile) -> replies.SentFacts:
+    room = client.room(request.room)
+    if request.to:
+        await room.in_step()
+        room = await room.direct(request.to)
+    sent = await room.send_file(_whole(request.path), request.text)
+    return replies.SentFacts(room=str(sent.room), seq=sent.seq, id=str(sent.id))
+
+
+async def _get_file(client: "Client", request: ask.GetFile) -> replies.Saved:
+    room = client.room(request.room)
+    await _in_step_for(room, request.re)
+    if not _has(room.room, request.re):
+        # A direct message is shown in whatever room one is, and its file is fetched from there as well.
+        directs = [each for each in room.driver.session.rooms.values() if each.entry.peer]
+        room = next((client.room(each.view.room) for each in directs if _has(each, request.re)), room)
+    path = await room.get_file(request.re, _whole(request.directory))
+    return replies.Saved(room=str(room.id), path=str(path), size=path.stat().st_size)
+
+
+def _whole(path: str) -> Path:
+    """Who asks may be another process than this one, in another directory."""
+    if not Path(path).is_absolute():
+        raise UsageError(f"{path} is not a whole path", hint="begin it with a slash")
+    return Path(path)
+
+
+def _has(room: Room, message: str) -> bool:
+    return any(str(known).startswith(message) for known in room.timeline.messages)
 
 
 async def _in_step_for(room: ChatRoom, message: str) -> None:
     """A message that is named may have come since this profile was last open."""
-    if not any(str(known).startswith(message) for known in room.room.timeline.messages):
+    if not _has(room.room, message):
         await room.in_step()
 
 
@@ -114,38 +160,44 @@ def _content(request: ask.Send, room: Room) -> Content:
     raise UsageError(f"there is no kind of message {request.kind!a}", hint="text, action, reply, edit, delete, react")
 
 
-async def _tail(client: "Client", request: ask.Tail) -> ask.Lines:
+async def _tail(client: "Client", request: ask.Tail) -> replies.Lines:
     room = await _current(client, request.room)
-    return ask.Lines(room=str(room.id), lines=[line_facts(said) for said in room.backlog(request.after)])
+    return replies.Lines(room=str(room.id), lines=[line_facts(said) for said in room.backlog(request.after)])
 
 
-async def _search(client: "Client", request: ask.Search) -> ask.Lines:
-    room, wanted = await _current(client, request.room), request.text.casefold()
+async def _page(client: "Client", request: ask.Page) -> replies.Lines:
+    room = client.room(request.room)
+    lines = page(room.room, room.driver.session.peers, request.before, request.limit)
+    return replies.Lines(room=str(room.id), lines=lines, unsent=[] if request.before else unsent(room.room))
+
+
+async def _search(client: "Client", request: ask.Search) -> replies.Lines:
+    room, wanted = client.room(request.room), request.text.casefold()
     lines = [line_facts(said) for said in room.backlog() if wanted in said.text.casefold()]
-    return ask.Lines(room=str(room.id), lines=lines)
+    return replies.Lines(room=str(room.id), lines=lines)
 
 
-async def _members(client: "Client", request: ask.Members) -> ask.MemberList:
-    room = await _current(client, request.room)
-    if room.room.live:
+async def _members(client: "Client", request: ask.Members) -> replies.MemberList:
+    room = await _current(client, request.room) if request.wait else client.room(request.room)
+    if request.wait and room.room.live:
         await room.driver.round_trip()  # Who is online is told just behind a room's events.
-    return ask.MemberList(room=str(room.id), members=member_facts(room.room, room.driver.session.peers))
+    return replies.MemberList(room=str(room.id), members=member_facts(room.room, room.driver.session.peers))
 
 
-async def _whois(client: "Client", request: ask.Whois) -> ask.MemberList:
+async def _whois(client: "Client", request: ask.Whois) -> replies.MemberList:
     everybody = await _members(client, ask.Members(room=request.room))
     room = client.room(everybody.room).room
     who = str(find_person(room, request.who))
     found = [member for member in everybody.members if member.identity == who]
-    return ask.MemberList(room=everybody.room, members=found)
+    return replies.MemberList(room=everybody.room, members=found)
 
 
-async def _log(client: "Client", request: ask.Log) -> ask.LogLines:
+async def _log(client: "Client", request: ask.Log) -> replies.LogLines:
     room = await _current(client, request.room)
-    return ask.LogLines(room=str(room.id), lines=log_lines(room.room), head=str(room.room.view.state.head))
+    return replies.LogLines(room=str(room.id), lines=log_lines(room.room), head=str(room.room.view.state.head))
 
 
-async def _verify(client: "Client", request: ask.Verify) -> ask.Codes:
+async def _verify(client: "Client", request: ask.Verify) -> replies.Codes:
     room = await _current(client, request.room)
     peer = room.room.entry.peer
     who = room.find_person(request.who) if request.who else peer
@@ -157,9 +209,9 @@ async def _verify(client: "Client", request: ask.Verify) -> ask.Codes:
     return _codes(room, who)
 
 
-def _codes(room: ChatRoom, who: Identity | None) -> ask.Codes:
+def _codes(room: ChatRoom, who: Identity | None) -> replies.Codes:
     view, teller = room.room.view, room.room.teller
-    return ask.Codes(
+    return replies.Codes(
         room=str(room.id),
         code="" if view.state.direct else room.code(),
         n=view.state.n,
@@ -171,33 +223,38 @@ def _codes(room: ChatRoom, who: Identity | None) -> ask.Codes:
     )
 
 
-async def _invite(client: "Client", request: ask.Invite) -> ask.LinkText:
+async def _invite(client: "Client", request: ask.Invite) -> replies.LinkText:
     room = client.room(request.room)
     link = await room.invite(
         uses=request.uses, life_ms=request.life_ms, guest=request.guest, post_only=request.post_only
     )
     live = next((live for live in room.room.view.state.invites.values() if live.n == link.n), None)
     expires = live.expires if live is not None else 0
-    return ask.LinkText(room=str(room.id), link=link.encode(), n=link.n, uses=request.uses, expires=expires)
+    return replies.LinkText(room=str(room.id), link=link.encode(), n=link.n, uses=request.uses, expires=expires)
 
 
-async def _invites(client: "Client", request: ask.Invites) -> ask.InviteList:
+async def _invites(client: "Client", request: ask.Invites) -> replies.InviteList:
     room = await _current(client, request.room)
-    return ask.InviteList(room=str(room.id), invites=invite_facts(room.room))
+    return replies.InviteList(room=str(room.id), invites=invite_facts(room.room))
 
 
-async def _ignore(client: "Client", request: ask.Ignore) -> ask.Ok:
+async def _ignore(client: "Client", request: ask.Ignore) -> replies.Ok:
     room = client.room(request.room)
     room.ignore(request.who, ignored=request.ignored)
-    return ask.Ok()
+    return replies.Ok()
 
 
-async def _seen(client: "Client", request: ask.Seen) -> ask.Ok:
+async def _seen(client: "Client", request: ask.Seen) -> replies.Ok:
     client.room(request.room).mark_read(request.seq)
-    return ask.Ok()
+    return replies.Ok()
 
 
-async def _submit(client: "Client", request: ask.Submit) -> ask.Signed:
+async def _draft(client: "Client", request: ask.Draft) -> replies.Ok:
+    client.room(request.room).keep_draft(request.text)
+    return replies.Ok()
+
+
+async def _submit(client: "Client", request: ask.Submit) -> replies.Signed:
     try:
         record = Record.decode(bytes.fromhex(request.record.strip()))
     except (Malformed, ValueError) as cause:
@@ -208,7 +265,7 @@ async def _submit(client: "Client", request: ask.Submit) -> ask.Signed:
     return _signed(room, record)
 
 
-async def _act(client: "Client", request: ask.Act) -> ask.Signed:
+async def _act(client: "Client", request: ask.Act) -> replies.Signed:
     # Names are looked up among who is there now, and a lost race for the log's head is less likely.
     room = client.room(request.room)
     await room.driver.run(room.driver.session.in_step(room.id))
@@ -222,12 +279,14 @@ async def _act(client: "Client", request: ask.Act) -> ask.Signed:
     return _signed(room, await room.submit(act))
 
 
-def _signed(room: ChatRoom, record: Record, *, link: str = "", lost_uses: int = 0) -> ask.Signed:
+def _signed(room: ChatRoom, record: Record, *, link: str = "", lost_uses: int = 0) -> replies.Signed:
     what = room.room.teller.log_line(record)
-    return ask.Signed(room=str(room.id), n=record.n, record=record.raw.hex(), what=what, link=link, lost_uses=lost_uses)
+    return replies.Signed(
+        room=str(room.id), n=record.n, record=record.raw.hex(), what=what, link=link, lost_uses=lost_uses
+    )
 
 
-def _removed(room: ChatRoom, removed: Removed) -> ask.Signed:
+def _removed(room: ChatRoom, removed: Removed) -> replies.Signed:
     link = removed.link.encode() if removed.link is not None else ""
     lost = removed.lost.uses_left if removed.lost is not None and removed.link is None else 0
     return _signed(room, removed.record, link=link, lost_uses=lost)
@@ -279,12 +338,16 @@ def _successor(text: str) -> RoomId | None:
 
 
 _DEEDS: Final[Mapping[type, Callable[["Client", Any], Awaitable[AnyReply]]]] = {
+    ask.Connect: _connect,
     ask.Rooms: _rooms,
     ask.Create: _create,
     ask.Join: _join,
     ask.Open: _open,
     ask.Send: _send,
+    ask.SendFile: _send_file,
+    ask.GetFile: _get_file,
     ask.Tail: _tail,
+    ask.Page: _page,
     ask.Search: _search,
     ask.Members: _members,
     ask.Whois: _whois,
@@ -294,6 +357,7 @@ _DEEDS: Final[Mapping[type, Callable[["Client", Any], Awaitable[AnyReply]]]] = {
     ask.Invites: _invites,
     ask.Ignore: _ignore,
     ask.Seen: _seen,
+    ask.Draft: _draft,
     ask.Submit: _submit,
     ask.Act: _act,
 }

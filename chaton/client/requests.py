@@ -14,6 +14,15 @@ class Request(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     """Something asked. The answer is one Reply, or an error; ``Follow`` answers with notices until it is ended."""
 
 
+class Connect(Request, frozen=True, kw_only=True):
+    """Connect to every relay where one is in a room, and stay; with ``now``, at once where it waits to try again.
+
+    Answered by Ok, before anything is connected: news tell how that goes.
+    """
+
+    now: bool = False
+
+
 class Rooms(Request, frozen=True, kw_only=True):
     """Every room this profile knows. Answered by RoomList."""
 
@@ -47,6 +56,9 @@ class Open(Request, frozen=True, kw_only=True):
 class Send(Request, frozen=True, kw_only=True):
     """Say something and wait until it is in the room. Answered by SentFacts.
 
+    ``wait`` false hands it to the outbox, where it stays until it is in the room or refused, whatever happens to this
+    process: answered by Ok, and later by ``Sent`` or ``Rejected`` among the news, under the number ``ref``.
+
     ``kind``: text, action, reply, edit, delete, react; ``re`` is the id of the message it is about, or at least 8 hex
     digits of it; ``to`` sends a direct message to a member instead; ``add`` false takes a reaction back.
     """
@@ -57,6 +69,32 @@ class Send(Request, frozen=True, kw_only=True):
     re: str = ""
     to: str = ""
     add: bool = True
+    wait: bool = True
+    ref: int = 0
+
+
+class SendFile(Request, frozen=True, kw_only=True):
+    """Send a file and wait until its message is in the room; ``Progress`` among the news tells how far it is.
+
+    ``path`` is absolute, as asker and holder may be in different directories; ``text`` is the caption; ``to`` sends it
+    to one member alone. Answered by SentFacts.
+    """
+
+    room: str
+    path: str
+    text: str = ""
+    to: str = ""
+
+
+class GetFile(Request, frozen=True, kw_only=True):
+    """Fetch the file of message ``re`` into ``directory``, an absolute path; as ``SendFile``. Answered by Saved.
+
+    ``re`` is an id, or at least 8 hex digits of it, in this room or in one's direct rooms on its relay.
+    """
+
+    room: str
+    re: str
+    directory: str
 
 
 class Tail(Request, frozen=True, kw_only=True):
@@ -66,10 +104,23 @@ class Tail(Request, frozen=True, kw_only=True):
     after: int = 0
 
 
-class Members(Request, frozen=True, kw_only=True):
-    """Who is in a room. Answered by MemberList."""
+class Page(Request, frozen=True, kw_only=True):
+    """What this profile holds of a room, without asking the relay: at most ``limit`` lines before event ``before``.
+
+    ``before`` 0: the last ones, and what waits in the outbox. Besides what was said, a line stands for each record
+    (kind ``record``) and for each message that cannot be read (kind ``unread``). Answered by Lines.
+    """
 
     room: str
+    before: int = 0
+    limit: int = 200
+
+
+class Members(Request, frozen=True, kw_only=True):
+    """Who is in a room; ``wait`` false tells what is known without asking the relay. Answered by MemberList."""
+
+    room: str
+    wait: bool = True
 
 
 class Log(Request, frozen=True, kw_only=True):
@@ -142,8 +193,15 @@ class Seen(Request, frozen=True, kw_only=True):
     seq: int
 
 
+class Draft(Request, frozen=True, kw_only=True):
+    """Keep what somebody has typed in a room and not sent. Answered by Ok."""
+
+    room: str
+    text: str
+
+
 class Search(Request, frozen=True, kw_only=True):
-    """Lines of a room that hold a text. Answered by Lines."""
+    """Lines of a room that hold a text, as far as this profile holds them. Answered by Lines."""
 
     room: str
     text: str
@@ -157,174 +215,6 @@ class Whois(Request, frozen=True, kw_only=True):
 
 
 AnyRequest: TypeAlias = (
-    Rooms | Create | Join | Open | Send | Tail | Members | Log | Verify | Invite | Invites | Act | Submit
-    | Ignore | Seen | Search | Whois
-)  # fmt: skip
-
-
-class Reply(Struct, frozen=True, kw_only=True, tag=True):
-    """An answer. Every text in it is safe to show."""
-
-
-class Ok(Reply, frozen=True, kw_only=True):
-    """Done."""
-
-
-class RoomFacts(Reply, frozen=True, kw_only=True):
-    """A room: ``status`` is in, joining, out or stopped; ``peer`` the nick of a direct room's other one."""
-
-    room: str
-    name: str
-    topic: str
-    nick: str
-    identity: str
-    status: str
-    relay: str
-    why: str = ""
-    peer: str = ""
-    unread: int = 0
-    members: int = 0
-    pending: bool = False
-    forked: bool = False
-    closed: bool = False
-
-
-class RoomList(Reply, frozen=True, kw_only=True):
-    """Every room."""
-
-    rooms: list[RoomFacts]
-
-
-class SentFacts(Reply, frozen=True, kw_only=True):
-    """A message is in the room, as event ``seq``; ``id`` in hex."""
-
-    room: str
-    seq: int
-    id: str
-
-
-class LineFacts(Struct, frozen=True, kw_only=True):
-    """One line as it stands now; as the JSON event ``message``. ``at`` in ms."""
-
-    seq: int
-    at: int
-    id: str
-    sender: str
-    identity: str
-    kind: str
-    text: str
-    to: str | None
-    own: bool
-    re: str | None
-    file: str | None = None
-    file_size: int = 0
-
-
-class Lines(Reply, frozen=True, kw_only=True):
-    """Lines, in order."""
-
-    room: str
-    lines: list[LineFacts]
-
-
-class MemberFacts(Struct, frozen=True, kw_only=True):
-    """Somebody in a room."""
-
-    nick: str
-    identity: str
-    role: str
-    online: bool
-    muted: bool
-    bot: bool
-    guest: bool
-    pending: bool
-    compared: bool
-    ignored: bool
-    invited_by: str
-    code: str
-
-
-class MemberList(Reply, frozen=True, kw_only=True):
-    """Who is in a room, and who waits."""
-
-    room: str
-    members: list[MemberFacts]
-
-
-class LogLine(Struct, frozen=True, kw_only=True):
-    """One record: what it did, whose signature it bears, and its signer's clock in ms."""
-
-    n: int
-    t: int
-    what: str
-    signer: str
-    identity: str
-
-
-class LogLines(Reply, frozen=True, kw_only=True):
-    """The whole log, each line checked."""
-
-    room: str
-    lines: list[LogLine]
-    head: str
-
-
-class Codes(Reply, frozen=True, kw_only=True):
-    """Safety codes. ``pair`` is empty where nobody was asked about."""
-
-    room: str
-    code: str
-    n: int
-    nick: str = ""
-    identity: str = ""
-    pair: str = ""
-    compared: bool = False
-    forked: bool = False
-
-
-class LinkText(Reply, frozen=True, kw_only=True):
-    """An invite link, and the number of its record."""
-
-    room: str
-    link: str
-    n: int
-    uses: int
-    expires: int
-
-
-class InviteFacts(Struct, frozen=True, kw_only=True):
-    """A live invite. ``expires`` in ms."""
-
-    n: int
-    uses_left: int
-    expires: int
-    guest: bool
-    post_only: bool
-    creator: str
-
-
-class InviteList(Reply, frozen=True, kw_only=True):
-    """The live invites."""
-
-    room: str
-    invites: list[InviteFacts]
-
-
-class Signed(Reply, frozen=True, kw_only=True):
-    """A record is in the log, or only signed.
-
-    ``link`` replaces one that a kick deleted; ``lost_uses`` are those of a deleted link that the signer, a mod, may
-    not make anew.
-    """
-
-    room: str
-    n: int
-    record: str
-    what: str
-    link: str = ""
-    lost_uses: int = 0
-
-
-AnyReply: TypeAlias = (
-    Ok | RoomFacts | RoomList | SentFacts | Lines | MemberList | LogLines | Codes | LinkText | InviteList | Signed
+    Connect | Rooms | Create | Join | Open | Send | SendFile | GetFile | Tail | Page | Members | Log | Verify | Invite
+    | Invites | Act | Submit | Ignore | Seen | Draft | Search | Whois
 )  # fmt: skip

@@ -11,10 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from chaton.client.naming import ID_BEGINNING, take_who
+from chaton.client.duration import DURATION, parse_duration_ms
+from chaton.client.incoming import default_directory, whole_path
+from chaton.client.naming import ID_BEGINNING, take_path, take_who
 from chaton.client.requests import (
     Act,
     AnyRequest,
+    Connect,
+    GetFile,
     Ignore,
     Invite,
     Invites,
@@ -24,15 +28,14 @@ from chaton.client.requests import (
     Rooms,
     Search,
     Send,
+    SendFile,
     Verify,
     Whois,
 )
 from chaton.errors import UsageError
-from chaton.limits import DAY_MS, EMOJI_BYTES_MAX, HOUR_MS, INVITE_LIFE_MS, MINUTE_MS, SECOND_MS, TEXT_BYTES_MAX
+from chaton.limits import EMOJI_BYTES_MAX, INVITE_LIFE_MS, TEXT_BYTES_MAX
 
 ROLES: Final = ("member", "mod", "admin", "owner")
-_UNITS: Final = {"s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
-_DURATION: Final = re.compile(r"([0-9]{1,6})([smhdw])")
 _NUMBER: Final = re.compile(r"#?([0-9]{1,7})")  # Eight digits and more are the beginning of an id.
 _ID_BYTES: Final = 32
 
@@ -135,18 +138,6 @@ def help_lines(name: str = "") -> list[str]:
         "#N is a message's number, or 8 hex digits of its id; ^ is the last one.",
     ]
     return [f"{one.usage:{width}}  {one.does}" for one in COMMANDS] + notes
-
-
-def parse_duration_ms(text: str) -> int:
-    """Milliseconds of a length of time such as ``30s``, ``90m``, ``24h``, ``7d`` or ``2w``.
-
-    Raises:
-        UsageError: It is written otherwise.
-    """
-    match = _DURATION.fullmatch(text)
-    if match is None or int(match[1]) == 0:
-        raise UsageError(f"{text[:20]!a} is no length of time", hint="write it like 30m, 24h or 7d")
-    return int(match[1]) * _UNITS[match[2]]
 
 
 # --- what arguments are made of ---
@@ -263,6 +254,19 @@ def _direct(rest: str, place: Place, usage: str) -> Typed:
     return Ask(Send(room=place.room, text=_bounded(text), to=who))
 
 
+def _send_file(rest: str, place: Place, usage: str) -> Typed:
+    path, caption = take_path(rest)
+    if not path:
+        raise _wrong(usage)
+    return Ask(SendFile(room=place.room, path=str(whole_path(path)), text=_bounded(caption)))
+
+
+def _get_file(rest: str, place: Place, usage: str) -> Typed:
+    about, where = _message(rest, place, usage)
+    directory = whole_path(take_path(where)[0]) if where else default_directory()
+    return Ask(GetFile(room=place.room, re=about, directory=str(directory)))
+
+
 def _act_on(what: str, confirm: str = "") -> Callable[[str, Place, str], Typed]:
     def read(rest: str, place: Place, usage: str) -> Typed:
         who, reason = _who(rest, place, usage)
@@ -317,7 +321,7 @@ def _invite(rest: str, place: Place, usage: str) -> Typed:
     for word in words:
         if word.isdigit() and 1 <= int(word[:5]) <= 1_000:  # noqa: PLR2004  # As the protocol bounds it (§2).
             uses = int(word)
-        elif _DURATION.fullmatch(word):
+        elif DURATION.fullmatch(word):
             life = parse_duration_ms(word)
         elif word not in {"guest", "post-only"}:
             raise _wrong(usage)
@@ -361,6 +365,8 @@ COMMANDS: Final = (
     Command("/delete #N", "take an own message back", _delete),
     Command("/react #N EMOJI", "react to a message", _react(add=True)),
     Command("/unreact #N EMOJI", "take a reaction back", _react(add=False)),
+    Command("/send FILE [CAPTION]", "send a file; quotes around a name with spaces", _send_file, ("file",)),
+    Command("/get #N [DIR]", "fetch the file of a message, and go on where that stopped", _get_file),
     Command("/last [N]", "the last lines once more", _local("last")),
     Command("/search TEXT", "lines that hold a text", _search),
     Command("/invite [USES] [24h] [guest] [post-only]", "make an invite link", _invite),
@@ -385,6 +391,7 @@ COMMANDS: Final = (
     Command("/join LINK [NICK]", "join another room, and go there", _local("join")),
     Command("/leave", "leave the room for good", _act("leave", "you come back by a new invite only"), ("part",)),
     Command("/close", "end the room for everybody", _act("close", "this ends the room for everybody, for good")),
+    Command("/reconnect", "connect now, whatever stopped it", lambda _rest, _place, _usage: Ask(Connect(now=True))),
     Command("/clear", "clear the screen", _local("clear"), ("cls",)),
     Command("/quit", "end the program; you stay a member", _local("quit"), ("exit", "q")),
 )  # fmt: skip

@@ -39,6 +39,8 @@ class Arrival:
     Attributes:
         settled: Whether logs are current, parcels taken and keys published.
         relay_nonce: ``sn`` of this connection.
+        blob_bytes_max: The largest ciphertext of an attachment that the relay takes, as it said last.
+        skewed: Whether the clock was more than 5 min off the relay's at its Welcome.
     """
 
     context: Context
@@ -49,8 +51,9 @@ class Arrival:
     open_direct: Callable[[Identity, RoomId], None]
     settled: bool = False
     relay_nonce: Nonce = field(default_factory=Nonce.zero)
+    blob_bytes_max: int = 0
+    skewed: bool = False
     _parcels_by: int = 0
-    _skewed: bool = False
     _publishing: bool = False
     _shown: bool = False
     _greeted: bool = False
@@ -70,8 +73,9 @@ class Arrival:
             raise Malformed("a second Welcome on one connection")
         self._greeted = True
         context, self.relay_nonce = self.context, Nonce(frame.nonce)
-        self._skewed = abs(context.now - frame.now) > CLOCK_SKEW_MAX_MS
-        if self._skewed:
+        self.blob_bytes_max = frame.limits.blob_bytes_max
+        self.skewed = abs(context.now - frame.now) > CLOCK_SKEW_MAX_MS
+        if self.skewed:
             minutes = abs(context.now - frame.now) // 60_000
             detail = f"this machine's clock and the relay's are {minutes} min apart; no new keys until it is set right"
             context.tell(Warned(None, "clock", clean_line(detail)))
@@ -139,7 +143,7 @@ class Arrival:
             if isinstance(error, InvalidLog):
                 room.stop(error)
             elif isinstance(error, Refused):
-                room.end("relay-gone", f"the relay no longer shows this room: {error}")
+                room.end("relay-gone", f"the relay no longer shows this room, and no admin removed you: {error}")
 
         self.context.desk.begin(errand, done)
 
@@ -168,7 +172,7 @@ class Arrival:
 
     def publish_if_due(self) -> None:
         """Publish the own bundle: a new one where one is due, else the current one, which the relay may have lost."""
-        if self._skewed or self._publishing:
+        if self.skewed or self._publishing:
             return
         due = self.keyring.due()
         if due:
@@ -181,7 +185,7 @@ class Arrival:
     def publish(self) -> Errand[None]:
         """Show the relay the own current bundle."""
         current = self.keyring.current
-        if current is not None and not self._skewed:
+        if current is not None and not self.skewed:
             yield frames.Publish(0, current.bundle.raw)
             self.keyring.published(current.id)
 

@@ -16,6 +16,7 @@ from chaton.session.errand import Errand
 from chaton.session.keyring import Peers
 from chaton.vault.parcel import seal_parcel
 from chaton.wire import frames
+from chaton.wire.parts import ParcelTo
 
 _ROUNDS_MAX = 3  # A recipient who publishes a new bundle while we seal gets the key sealed again, this often.
 
@@ -81,14 +82,14 @@ class Delivery:
         asked = {one.to for one in parcels}
         return [identity for identity in _learn(self.peers, answer.stale) if identity in asked]
 
-    def _sealed(self, to: Bundle) -> frames.ParcelTo | None:
+    def _sealed(self, to: Bundle) -> ParcelTo | None:
         """One parcel, or None for a bundle that nothing can be sealed to: its owner is skipped, nobody else is."""
         context = self.context
         try:
             raw = seal_parcel(context.seed, self.room, to, self.kind, self.body, context.entropy)
         except ParcelRefused:
             return None
-        return frames.ParcelTo(to.identity, raw)
+        return ParcelTo(to.identity, raw)
 
 
 def _learn(peers: Peers, raws: Sequence[bytes]) -> list[Identity]:

@@ -8,27 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Self, TypeAlias
 
 from chaton.errors import Malformed
-from chaton.identity.ids import Fixed, MessageId
-from chaton.identity.secret import Secret
+from chaton.identity.ids import BlobHash, BlobId, MessageId
 from chaton.limits import EMOJI_BYTES_MAX, FILE_NAME_BYTES_MAX, PLAINTEXT_HEADER_BYTES
-
-
-class BlobId(Fixed):
-    """The random name of an attachment's ciphertext on the relay."""
-
-    __slots__ = ()
-
-
-class BlobHash(Fixed):
-    """BLAKE2b-256 of an attachment's ciphertext."""
-
-    __slots__ = ()
-
-
-class FileKey(Secret):
-    """The key of one attachment."""
-
-    __slots__ = ()
+from chaton.vault.keys import FileKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +121,7 @@ class File:
         if len(name) > FILE_NAME_BYTES_MAX:
             raise Malformed(f"a file's name has at most {FILE_NAME_BYTES_MAX} bytes")
         facts = self.blob + self.key.reveal() + self.hash + self.size.to_bytes(8)
-        return facts + len(name).to_bytes(2) + name + self.text.encode()
+        return facts + len(name).to_bytes(2) + name + _bytes(self.text)
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -206,6 +188,11 @@ class Plaintext:
         return cls(_content(head[0], body), int.from_bytes(head[1:9]), int.from_bytes(head[9:17]))
 
 
+def read_body(body: bytes) -> Content | Unreadable:
+    """What ``kind u8 | body`` says: a plaintext without its clock and counter, as the outbox keeps it."""
+    return _content(body[0], body[1:])
+
+
 def _content(number: int, body: bytes) -> Content | Unreadable:
     kind = _KINDS.get(number)
     if kind is None:
@@ -232,4 +219,11 @@ def _read_some(raw: bytes) -> str:
 def _some(text: str) -> bytes:
     if not text:
         raise Malformed("an empty text")
-    return text.encode()
+    return _bytes(text)
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as cause:
+        raise Malformed("a text with half a character") from cause

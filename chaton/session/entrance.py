@@ -14,7 +14,7 @@ from chaton.room.transcript import History
 from chaton.session import acts
 from chaton.session.arrival import Arrival
 from chaton.session.context import Context
-from chaton.session.errand import Errand, LogTold, Until
+from chaton.session.errand import Errand, Interrupted, LogTold, Until
 from chaton.session.errands import check_invited, offer_join, peek_frame, submit
 from chaton.session.keyring import Keyring, Peers
 from chaton.session.memory import RecordEntry, RoomEntry
@@ -44,9 +44,7 @@ class Entrance:
         rik = RoomInfoKey(context.entropy(RoomInfoKey.SIZE))
         body = acts.genesis(rik, name, topic, approve=approve, max_members=max_members, entropy=context.entropy)
         genesis = sign_record(body, seed=context.seed, room=RoomId.zero(), n=0, prev=Head.zero(), t=context.now)
-        yield Until(lambda: self.arrival.settled)
-        yield from self.arrival.publish()  # The relay forgets the keys of those without a room after a while.
-        accepted: frames.Accepted = yield frames.Create(0, genesis.raw)
+        accepted = yield from self._found(genesis)
         if (accepted.s, accepted.transcript) != (0, genesis.head):
             raise InvalidLog("the relay begins the room with something else than its GENESIS")
         history = History(0, Transcript(accepted.transcript))
@@ -56,6 +54,17 @@ class Entrance:
         yield from submit(room, acts.nick(prepared))
         context.tell(room.joined())
         return room.view.room
+
+    def _found(self, genesis: Record) -> Errand[frames.Accepted]:
+        """Have a GENESIS taken; over every connection that breaks, the same one again, so that it makes one room."""
+        while True:
+            yield Until(lambda: self.arrival.settled)
+            try:
+                yield from self.arrival.publish()  # The relay forgets the keys of those without a room after a while.
+                accepted: frames.Accepted = yield frames.Create(0, genesis.raw)
+            except Interrupted:
+                continue
+            return accepted
 
     def join(self, link: Link, nick: str) -> Errand[RoomId]:
         """Join by a link: read the log, check it, then sign JOIN at its head."""

@@ -60,7 +60,7 @@ class Inbox:
             case Unopened():
                 entry.state, entry.reason = "unopened", outcome.reason
                 self._tell_unopened(outcome, raw)
-            case Opened():
+            case _:
                 self._opened(entry, outcome)
         self.timeline.note(entry)
 
@@ -82,6 +82,9 @@ class Inbox:
             what = "were deleted by the relay's retention" if opened.pruned else "are withheld by the relay or lost"
             detail = f"{lost} message{'s' * (lost > 1)} of {nick} before this {what}"
             self._warn("pruned" if opened.pruned else "withheld", detail, opened.s)
+        if opened.doubled:
+            detail = f"the relay refused the last {opened.doubled} of {nick} and showed them anyway: look for repeats"
+            self._warn("doubled", detail, opened.s)
         if opened.stale:
             detail = f"{nick} sent this before knowing of a removal; who was removed may have read it"
             self._warn("stale", detail, opened.s)

@@ -75,9 +75,12 @@ class Keyring:
             self._context.keep(entry)
 
     def erase_replaced(self) -> None:
-        """Erase private keys 10 min after they were replaced, by the own clock, whatever the relay says."""
+        """Erase private keys 10 min after they were replaced, by the own clock, whatever the relay says.
+
+        A clock that was set back must not keep them for as long as it takes to catch up.
+        """
         for entry in list(self._entries.values()):
-            if entry.replaced and self._context.now - entry.replaced >= BUNDLE_KEY_GRACE_MS:
+            if entry.replaced and abs(self._context.now - entry.replaced) >= BUNDLE_KEY_GRACE_MS:
                 self._erase(entry.id)
 
     def _ahead(self, own: OwnBundle) -> bool:

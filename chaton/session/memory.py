@@ -42,6 +42,7 @@ class RoomEntry(Entry):
         chain: The last own chain of which a message was accepted, with ``count`` indices used (§6 prev).
         read_s: The last event that the person has seen.
         number: Of the last message put into the outbox.
+        draft: What was typed and not sent.
     """
 
     KIND: ClassVar[str] = "room"
@@ -66,6 +67,7 @@ class RoomEntry(Entry):
     count: int = 0
     read_s: int = 0
     number: int = 0
+    draft: str = ""
 
     def place(self) -> bytes:
         """The room."""
@@ -284,7 +286,7 @@ def decode_entry(kind: type[_AnEntry], raw: bytes) -> _AnEntry:
     """Read what was kept; ``Malformed`` where the profile is damaged."""
     try:
         entry = _decoders[kind.KIND].decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as cause:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as cause:
         raise Malformed(f"the profile holds a {kind.KIND} that does not read") from cause
     assert isinstance(entry, kind)
     return entry

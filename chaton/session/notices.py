@@ -46,7 +46,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What an attachment claims to be; ``name`` is safe to show and still no path to write to."""
+    """What an attachment claims to be: the name to save it under, and its size in bytes."""
 
     name: SafeText
     size: int
@@ -97,7 +97,7 @@ class MemberChanged:
     Attributes:
         action: joined, pending, admitted, left, kicked, banned, unbanned, muted, unmuted, role, nick.
         nick: The one it is about, under the old nick where that is what changed; ``by`` who signed it.
-        detail: The new role or nick, where that is what changed.
+        detail: The new role or nick, where that is what changed; of joined and pending, who invited.
         n: The number of the record.
         me: Whether it is about this client.
     """

@@ -56,6 +56,7 @@ class Opened:
         plain: What it says, unpadded.
         lost: Messages of its chain missing just before it; ``pruned`` if retention explains them.
         lost_before: Messages missing at the end of the sender's chain before this one.
+        doubled: Messages at that end which the sender was told were refused: it has sealed them anew.
         stale: It was sent before its sender knew of a removal, so the one removed may have read it.
     """
 
@@ -66,6 +67,7 @@ class Opened:
     lost: int
     pruned: bool
     lost_before: int
+    doubled: int
     stale: bool
 
 
@@ -244,11 +246,12 @@ class Reader:
             raise MessageRefused("its sender holds another history of this room", reason="fork")
         lost = header.index - known.read.index
         plain, known_read = known.read.open(envelope)
-        lost_before, counted = self._retire(known, s)
+        missing, counted = self._retire(known, s)
+        lost_before, doubled = max(missing, 0), max(-missing, 0)
         pruned = 0 < lost + lost_before <= self.pruned - counted
         known.read, known.pruned = known_read, self.pruned
         stale = statement.epoch != view.state.epochs[n]
-        return Opened(s, seat.identity, seat.inst, plain, lost, pruned, lost_before, stale)
+        return Opened(s, seat.identity, seat.inst, plain, lost, pruned, lost_before, doubled, stale)
 
     def _speaker(self, statement: ChainStatement, n: int) -> Seat:
         """The membership that speaks, if it was in the room and allowed to speak after record ``n``."""
@@ -266,7 +269,8 @@ class Reader:
         """End the chains before this one at its first message.
 
         Returns:
-            How many of their messages never came, and how many bare ids the room had shown when the last one did.
+            How many of their messages never came, less than zero if more came than the sender knows to be in the room;
+            and how many bare ids the room had shown when the last one did.
         """
         statement = known.statement
         who = (statement.sender, statement.inst)
@@ -282,7 +286,10 @@ class Reader:
             self._end(last_chain, who)
         if before is None:
             return 0, known.pruned
-        return max(statement.prev_count - before.index, 0), min(self.chains[statement.prev].pruned, known.pruned)
+        ended, missing = self.chains[statement.prev], statement.prev_count - before.index
+        if not ended.started:
+            missing = max(missing, 0)  # Its key alone came, behind messages that were refused perhaps.
+        return missing, min(ended.pruned, known.pruned)
 
     def _end(self, chain: ChainId, who: tuple[Identity, Instance]) -> ReadChain | None:
         """Forget a chain's secret, and give it to be looked at for the last time. Only its maker ends it."""

@@ -88,14 +88,11 @@ class Register:
         return touched | ({inst: room.by_inst(inst)} if inst is not None else {})
 
     def _write(self, room: RoomState, inst: Instance, member: Member | None) -> None:
-        seat = self.seats.get(inst)
         if member is None:
-            if seat is not None:
-                last = seat.standings[-1]
-                seat.standings.append(last._replace(n=room.n, live=False))
+            standings = self.seats[inst].standings
+            standings.append(standings[-1]._replace(n=room.n, live=False))
             return
-        if seat is None:
-            seat = self.seats[inst] = Seat(member.identity, inst)
+        seat = self.seats.setdefault(inst, Seat(member.identity, inst))
         live = member.identity in room.members
         seat.standings.append(Standing(room.n, live, member.role, member.muted, member.nick, member.nick_n))
 

@@ -27,6 +27,7 @@ from chaton.session.memory import (
 from chaton.session.reader import HeldMessage, KnownChain
 from chaton.session.room import Room
 from chaton.session.text import SafeText
+from chaton.session.timeline import PassedRecord
 from chaton.session.view import View
 from chaton.vault.chain import ChainStatement, Grant, ReadChain
 from chaton.wire.frames import KIND_PRUNED, KIND_RECORD
@@ -132,6 +133,7 @@ def _replay(room: Room, events: list[EventEntry]) -> None:
             if event.s <= room.entry.first_s:
                 continue
             n += 1
+            room.timeline.passed.append(PassedRecord(event.s, n, event.at))
             if isinstance(room.view.records[n].body, Redact):
                 room.timeline.redact(room.view.records[n], event.s)
         elif event.kind == KIND_PRUNED:

@@ -31,7 +31,7 @@ from chaton.session.reader import Reader
 from chaton.session.sender import Sender
 from chaton.session.telling import Teller
 from chaton.session.text import SafeText, clean_line
-from chaton.session.timeline import Timeline
+from chaton.session.timeline import PassedRecord, Timeline
 from chaton.session.view import View
 from chaton.wire import frames
 
@@ -72,7 +72,7 @@ class Room:
         """Make the parts that share the view."""
         self.reader = Reader(self.view)
         self.teller = Teller(self.view, self.entry.rik, self.known_as)
-        self.timeline = Timeline(self.view, self.teller, self.entry.peer)
+        self.timeline = Timeline(self.view, self.teller, self.entry.peer, self.context.keep)
         self.sender = Sender(
             context=self.context,
             keyring=self.keyring,
@@ -156,6 +156,7 @@ class Room:
             self.fold([event.body])
         record = self.view.pass_record(event.body)
         self._keep_event(event, record.head)
+        self.timeline.passed.append(PassedRecord(event.s, record.n, event.at))
         self._tell_record(record, event.at)
 
     def _tell_record(self, record: Record, at: int) -> None:
@@ -266,6 +267,13 @@ class Room:
         (self.teller.online.add if online else self.teller.online.discard)(identity)
         if identity != self.context.me:
             self.context.tell(PresenceChanged(self.view.room, self.teller.called(identity), identity, online))
+
+    def present(self, online: list[Identity]) -> None:
+        """The relay says who is here: these and nobody else."""
+        for identity in self.teller.online.difference(online):
+            self.presence(identity, online=False)
+        for identity in online:
+            self.presence(identity, online=True)
 
     def disconnected(self) -> None:
         """The connection is gone."""

@@ -12,7 +12,15 @@ from typing import Any, Final
 
 from chaton.errors import ChatonError, Refused, UsageError
 from chaton.identity.ids import ChainId, Identity, MessageId
-from chaton.limits import CHAIN_LIFE_MS, CHAIN_MESSAGES, MINUTE_MS, NEED_INTERVAL_MS, SECOND_MS, TEXT_BYTES_MAX
+from chaton.limits import (
+    CHAIN_LIFE_MS,
+    CHAIN_MESSAGES,
+    HELD_PER_ROOM_MAX,
+    MINUTE_MS,
+    NEED_INTERVAL_MS,
+    SECOND_MS,
+    TEXT_BYTES_MAX,
+)
 from chaton.room.envelope import Header
 from chaton.session.audience import Delivery
 from chaton.session.content import Content, Plaintext
@@ -138,7 +146,10 @@ class Sender:
         reads = self.context.me in members and members[self.context.me].reads
         if own is None or recently or not reads or hint == self.context.me or hint not in members:
             return
+        self.asked.pop(chain, None)
         self.asked[chain] = self.context.now
+        if len(self.asked) > HELD_PER_ROOM_MAX:
+            del self.asked[next(iter(self.asked))]  # No more messages than that are held, so none waits for its key.
         need = Need(chain, own.bundle.counter, own.id).encode()
         delivery = Delivery(self.context, self.peers, self.view.room, KIND_NEED, need)
         self.context.desk.begin(delivery.to([hint]), lambda _served, _error: None)
@@ -165,10 +176,6 @@ class Sender:
         self.under_way.clear()
         self.accepted.clear()
 
-    def usable_chain(self) -> SendChain | None:
-        """The chain that the next send would use."""
-        return self._live()
-
     def _paused(self) -> bool:
         return self.context.recent(self.paused_at, self.paused_ms) and self.paused_epoch in {-1, self.view.state.epoch}
 
@@ -185,13 +192,12 @@ class Sender:
         return [entry for entry in self.outbox if entry.envelope and entry.number not in self.accepted]
 
     def _begin_chain(self) -> None:
-        state, member = self.view.state, self.view.state.members.get(self.context.me)
-        if member is None:
-            return
+        state = self.view.state
+        inst = state.members[self.context.me].inst  # Only a member's room is open.
         self.chain = SendChain.begin(
             room=state.room,
             sender=self.context.me,
-            inst=member.inst,
+            inst=inst,
             n=state.n,
             head=state.head,
             epoch=state.epoch,
@@ -235,8 +241,7 @@ class Sender:
 
     def _serve(self, to: list[Identity], *, at_least: int = 0) -> None:
         chain = self.chain
-        if chain is None:
-            return
+        assert chain is not None
         self.serving = True
         body = chain.grant().encode()
         delivery = Delivery(self.context, self.peers, self.view.room, KIND_CHAIN, body, at_least)
@@ -280,7 +285,8 @@ class Sender:
         if error is None:
             self.accepted[entry.number] = answer.s
             self._count(entry)
-        elif isinstance(error, Refused):
+        else:
+            assert isinstance(error, Refused)
             self._refused(entry, error)
         self.pump()
 

@@ -20,7 +20,7 @@ from chaton.session.content import Alive, Content, Plaintext
 from chaton.session.context import Context
 from chaton.session.effects import Answer, Effect, HangUp
 from chaton.session.entrance import Entrance
-from chaton.session.errand import Errand, Until
+from chaton.session.errand import Errand, Interrupted, Until
 from chaton.session.errands import (
     Removed,
     make_invite,
@@ -78,6 +78,7 @@ class Session:
             frames.DirectRoom: lambda frame: self._direct_room(Identity(frame.peer), RoomId(frame.room)),
             frames.LogMoved: lambda frame: self._log_moved(RoomId(frame.room)),
             frames.Presence: self._presence,
+            frames.Present: self._present,
             frames.Goodbye: self._goodbye,
         }
         for entry in memory.rooms:
@@ -126,7 +127,8 @@ class Session:
             if self.context.lasting:
                 for room in self.rooms.values():
                     room.inbox.ask_again()
-                    self._keep_up(room)
+                    if not self.arrival.skewed:  # No invite is taken back by a clock that is wrong.
+                        self._keep_up(room)
         self.context.desk.poll()
 
     # --- requests ---
@@ -202,12 +204,22 @@ class Session:
         wanted = direct_room(self.context.me, peer)
         yield Until(lambda: self.arrival.settled)
         if wanted not in self.rooms:
-            yield frames.Direct(0, peer)
+            yield from self._ask_direct(peer)
             self._direct_room(peer, wanted)
         if wanted not in self.rooms:
             raise Refused("stranger", "you share no room with them any more", hint="meet in a room first")
         yield Until(lambda: self.rooms[wanted].caught_up)
         return wanted
+
+    def _ask_direct(self, peer: Identity) -> Errand[None]:
+        """Over every connection that breaks, again: one that was opened meanwhile is told again."""
+        while True:
+            try:
+                yield frames.Direct(0, peer)
+            except Interrupted:
+                yield Until(lambda: self.arrival.settled)
+            else:
+                return
 
     def in_step(self, room: RoomId) -> Errand[Room]:
         """Wait until a room has caught up with the relay."""
@@ -217,9 +229,16 @@ class Session:
 
     def mark_read(self, room: RoomId, s: int) -> None:
         """Remember that a person has seen everything up to event ``s``."""
-        entry = self.room(room).entry
+        entry = self.rooms[room].entry
         if s > entry.read_s:
             entry.read_s = s
+            self.context.keep(entry)
+
+    def keep_draft(self, room: RoomId, text: str) -> None:
+        """Remember what a person has typed and not sent."""
+        entry = self.rooms[room].entry
+        if text != entry.draft:
+            entry.draft = text
             self.context.keep(entry)
 
     def ignore(self, identity: Identity, *, ignored: bool) -> None:
@@ -265,6 +284,11 @@ class Session:
         room = self.rooms.get(RoomId(frame.room))
         if room is not None:
             room.presence(Identity(frame.identity), online=frame.online)
+
+    def _present(self, frame: frames.Present) -> None:
+        room = self.rooms.get(RoomId(frame.room))
+        if room is not None:
+            room.present([Identity(identity) for identity in frame.identities])
 
     def _goodbye(self, frame: frames.Goodbye) -> None:
         self.context.effects.append(HangUp(goodbye(frame)))

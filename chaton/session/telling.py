@@ -12,6 +12,7 @@ from chaton.room.records import (
     Admit,
     Ban,
     Info,
+    Invite,
     Join,
     Leave,
     Mute,
@@ -131,7 +132,8 @@ class Teller:
                 return TopicChanged(self.view.room, name, topic, self.called(record.actor))
             case Join():
                 action = "pending" if self.view.state.approve else "joined"
-                return self._member(record, at, action, record.actor, name=self._nick(body.info, record.actor))
+                name, inviter = self._nick(body.info, record.actor), self._inviter(record.n, body)
+                return self._member(record, at, action, record.actor, name=name, detail=inviter)
             case Nick():
                 nick = self._nick(body.info, record.actor)
                 return self._member(record, at, "nick", record.actor, name=self._nick_before(record), detail=nick)
@@ -157,7 +159,8 @@ class Teller:
         if isinstance(notice, MemberChanged):
             what = "new nick" if notice.action == "nick" else notice.action
             about = "" if notice.identity == record.actor else f" {notice.nick}"
-            detail = f" {notice.detail}" if notice.detail else ""
+            invited = notice.action in {"joined", "pending"}
+            detail = f"{', invited by' * invited} {notice.detail}" if notice.detail else ""
             return f"{what}{about}{detail}" + (f" ({notice.reason})" if notice.reason else "")
         if isinstance(notice, TopicChanged):
             return f"named the room {notice.name!s}" + (f", topic: {clean_line(notice.text)}" if notice.text else "")
@@ -191,6 +194,12 @@ class Teller:
     def _who(self, inst: Instance) -> Identity:
         """Whom a membership belongs or belonged to."""
         return self.view.register.seats[inst].identity
+
+    def _inviter(self, n: int, join: Join) -> SafeText:
+        """Who made the invite that record ``n`` joined by."""
+        before = reversed(self.view.records[:n])
+        made = next((one for one in before if isinstance(one.body, Invite) and one.body.key == join.key), None)
+        return self.called(made.actor) if made is not None else EMPTY
 
     def _nick_before(self, record: Record) -> SafeText:
         """How the signer of a NICK was called until then."""

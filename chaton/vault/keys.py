@@ -32,6 +32,12 @@ class MessageKey(Secret):
     __slots__ = ()
 
 
+class FileKey(Secret):
+    """The key of one attachment: it seals one stream of pieces, once (§7)."""
+
+    __slots__ = ()
+
+
 class ProfileKey(Secret):
     """The random key under which a profile keeps what it keeps on disk (§8)."""
 

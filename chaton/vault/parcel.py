@@ -79,8 +79,6 @@ class Need:
         Raises:
             Malformed: Another length.
         """
-        if len(raw) != NEED_BYTES:
-            raise Malformed(f"a NEED has {NEED_BYTES} bytes")
         return cls(ChainId(raw[:32]), int.from_bytes(raw[32:40]), BundleId(raw[40:]))
 
 
@@ -147,7 +145,7 @@ class _Statement(NamedTuple):
             Malformed: They begin otherwise, or have an unknown kind or the wrong length for it.
             ParcelRefused: padding, where anything but zeros follows the signature.
         """
-        if len(padded) != _INNER_BYTES or padded[:3] != _INNER_MAGIC:
+        if padded[:3] != _INNER_MAGIC:  # Of a parcel of 1747 bytes, the innermost box has 512.
             raise Malformed("no parcel of Chaton/1 in the box")
         kind, length = padded[131], int.from_bytes(padded[132:_BODY_START])
         if _BODY_BYTES.get(kind) != length:

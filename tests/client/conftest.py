@@ -35,6 +35,7 @@ class House:
         self.pair, self.data, self.port = pair, data, 0
         self.relay: Relay | None = None
         self.stack = contextlib.ExitStack()
+        self.options: dict[str, object] = {}
 
     def open(self) -> None:
         config = Config(
@@ -42,6 +43,7 @@ class House:
             data=self.data,
             cert=self.pair / certs.SERVER_CERTIFICATE,
             key=self.pair / certs.SERVER_KEY,
+            **self.options,
         )
         self.relay = Relay(config, self.stack.enter_context(open_store(config)), _timing())
         self.relay.start()
@@ -173,10 +175,13 @@ class Town:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.stack = contextlib.AsyncExitStack()
+        self.people: dict[str, Client] = {}
 
     async def person(self, name: str, *, timing: Timing = QUICK, lasting: bool = True) -> Client:
         """A client of this name's profile, closed at the end of the test at the latest."""
-        return await self.stack.enter_async_context(self.client(name, timing=timing, lasting=lasting))
+        client = self.client(name, timing=timing, lasting=lasting)
+        self.people[name] = await self.stack.enter_async_context(client)
+        return client
 
     def client(self, name: str, *, timing: Timing = QUICK, lasting: bool = True) -> Client:
         return Client(self.root / name, timing=timing, lasting=lasting)

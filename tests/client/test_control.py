@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from chaton import errors
-from chaton.client import control, gateway
+from chaton.client import control, gateway, replies
 from chaton.client import requests as ask
 from chaton.client.control import ControlServer, NobodyHolds, socket_path
 from chaton.client.gateway import open_backend
@@ -121,7 +121,7 @@ async def test_nonsense_is_refused_and_the_next_one_served(garden, town, line):
         answer = msgspec.json.decode(await reader.readline())
         assert (answer["type"], answer["kind"]) == ("Failure", "UsageError")
     writer.close()
-    assert isinstance(await control.ask(town.root / "ann", ask.Rooms()), ask.RoomList)
+    assert isinstance(await control.ask(town.root / "ann", ask.Rooms()), replies.RoomList)
 
 
 async def test_an_asker_who_goes_away_takes_the_request_back(tmp_path):
@@ -163,14 +163,14 @@ async def test_a_directory_with_a_long_name(tmp_path, monkeypatch):
     deep.mkdir(parents=True)
 
     async def perform(_request):
-        return ask.Ok()
+        return replies.Ok()
 
     path = socket_path(deep)
     assert path.parent == tmp_path / f"chaton-{os.getuid()}"
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     if len(os.fsencode(path)) < 100:
         async with ControlServer(deep, perform, lambda: Subscription(lambda *_: True)):
-            assert await control.ask(deep, ask.Rooms()) == ask.Ok()
+            assert await control.ask(deep, ask.Rooms()) == replies.Ok()
     path.parent.chmod(0o755)
     with pytest.raises(ProfileError, match="read by others"):
         socket_path(deep)

@@ -204,7 +204,7 @@ def test_heartbeats_go_by_the_own_clock(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "frame", [frames.Welcome(bytes(32), START, "x", frames.Limits(0, 0, 0)), frames.LoggedIn([], [])]
+    "frame", [frames.Welcome(bytes(32), START, "x", frames.Limits(0, 0, 0, 0)), frames.LoggedIn([], [])]
 )
 def test_a_second_greeting_ends_the_connection(world: World, frame: frames.AnyRelayFrame) -> None:
     ada = world.person("ada")

@@ -73,6 +73,18 @@ def test_own_bundles_grow_are_replaced_hourly_and_their_keys_erased() -> None:
     assert ring.find(second.id) is second
 
 
+def test_keys_are_erased_also_by_a_clock_that_is_set_back() -> None:
+    shared = context()
+    ring = Keyring(shared, [])
+    first, _second = ring.renew(guest=False), ring.renew(guest=False)
+    shared.now -= BUNDLE_KEY_GRACE_MS - 1
+    ring.erase_replaced()
+    assert ring.find(first.id) is first
+    shared.now -= 1
+    ring.erase_replaced()
+    assert ring.find(first.id) is None
+
+
 def test_a_one_shot_command_keeps_a_valid_bundle() -> None:
     shared = context(lasting=False)
     ring = Keyring(shared, [])

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from chaton.errors import ChatonError
 from chaton.identity.ids import Identity, Nonce, Pin, RoomId
 from chaton.identity.statement import Seed
-from chaton.limits import DAY_MS
+from chaton.limits import DAY_MS, PIECE_BYTES_MAX
 from chaton.relay.config import Limits
 from chaton.relay.hub.decide import Hub
-from chaton.relay.hub.effects import Close, Decision, Feed, Gain, Hint, Pages, Part, Push, PushWaiting, Reply
+from chaton.relay.hub.effects import Close, Decision, Feed, Fetch, Gain, Hint, Pages, Part, Push, PushWaiting, Reply
 from chaton.relay.hub.memory import Memory as HubMemory
 from chaton.relay.hub.memory import Policy
 from chaton.relay.hub.memory import Session as HubSession
@@ -58,9 +58,8 @@ class Relay:
         self.last += 1
         session = HubSession(self.last, "127.0.0.1", True, Nonce(system_entropy(32)))
         self.sessions[self.last], self.outgoing[self.last] = session, deque()
-        self.tell(
-            self.last, frames.Welcome(session.nonce, self.clock.now, "test", frames.Limits(30 * DAY_MS, 600, 100))
-        )
+        limits = frames.Limits(30 * DAY_MS, 600, 100, 2**20)
+        self.tell(self.last, frames.Welcome(session.nonce, self.clock.now, "test", limits))
         return self.last
 
     def disconnect(self, number: int) -> None:
@@ -100,6 +99,9 @@ class Relay:
                     self.tell(number, frame)
             case Feed():
                 self.feed(effect)
+            case Fetch(number, ref, row, offset):
+                data = self.store.piece(row.room, row.blob, offset, PIECE_BYTES_MAX)
+                self.tell(number, frames.BlobPiece(ref, row.size, offset, data))
             case Part(number, room, _):
                 self.followers.get(room, set()).discard(number)
             case PushWaiting(number, identity):
@@ -123,9 +125,7 @@ class Relay:
             after = rows[-1].s
         self.tell(feed.session, frames.CaughtUp(feed.ref, feed.room, feed.s))
         self.followers.setdefault(feed.room, set()).add(feed.session)
-        session = self.sessions[feed.session]
-        for presence in self.hub.present(feed.room, session.identity):
-            self.tell(feed.session, presence)
+        self.tell(feed.session, self.hub.present(feed.room))
 
 
 @dataclass

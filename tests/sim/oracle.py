@@ -21,7 +21,7 @@ from tests.sim.base import Broken, Mode, Tally
 from tests.sim.client import Client
 from tests.sim.relay import Wire
 
-ALARMS = {"fork", "invalid-log", "withheld"}
+ALARMS = {"fork", "invalid-log", "withheld", "doubled"}
 ERRANDS_MAX = 400
 
 

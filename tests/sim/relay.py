@@ -89,7 +89,7 @@ class Relay:
         self.last += 1
         session = HubSession(self.last, f"10.0.0.{who}", True, Nonce(self.entropy(32)))
         wire = self.wires[self.last] = Wire(self.last, who, session)
-        self.tell(self.last, frames.Welcome(session.nonce, self.clock.relay, "sim", frames.Limits(0, 600, 100)))
+        self.tell(self.last, frames.Welcome(session.nonce, self.clock.relay, "sim", frames.Limits(0, 600, 100, 0)))
         return wire
 
     def hang_up(self, wire: Wire) -> None:
@@ -225,8 +225,7 @@ class Relay:
         for row in self.store.events(feed.room, feed.after, 1_000_000_000):
             if row.s <= feed.s:
                 self.tell(feed.session, frames.Event(row.room, row.s, row.at, row.kind, row.sender, row.body))
-        for presence in self.hub.present(feed.room, wire.session.identity):
-            self.tell(feed.session, presence)
+        self.tell(feed.session, self.hub.present(feed.room))
         self.tell(feed.session, frames.CaughtUp(feed.ref, feed.room, feed.s))
         self.followers.setdefault(feed.room, {})[feed.session] = None
 

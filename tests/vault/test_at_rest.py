@@ -90,3 +90,9 @@ def test_other_bytes_are_malformed_before_any_work_is_done(raw: bytes) -> None:
 def test_a_later_version_is_malformed() -> None:
     with pytest.raises(Malformed):
         unwrap(b"CW\x02" + bytes(88), "x")
+
+
+@pytest.mark.parametrize("size", [0, 87, 89, 1_000])
+def test_another_length_is_malformed(size: int) -> None:
+    with pytest.raises(Malformed):
+        unwrap(b"CW\x01" + bytes(size), "x")

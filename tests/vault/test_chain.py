@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from chaton.vault.chain import ChainStatement, Grant, ReadChain, SendChain, mess
 from chaton.vault.entropy import system_entropy
 from chaton.vault.keys import ChainSecret
 from chaton.vault.message import seal_message
+from chaton.vault.parcel import Need
 
 from .vectors import HEAD, NOW, ROOM, TRANSCRIPT, Counting, Recorded, flipped, load, person, send_chain
 
@@ -301,3 +303,20 @@ def test_grant_reads_one_form_only(raw: bytes) -> None:
 def test_any_bytes_as_an_envelope_raise_typed_errors_only(raw: bytes) -> None:
     with pytest.raises(ProtocolError):
         Envelope.decode(raw)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda raw: raw + b"\0", lambda raw: raw[:-1], lambda raw: b"CD" + raw[2:], lambda _: b""]
+)
+def test_a_statement_has_one_length_and_beginning(change: Callable[[bytes], bytes]) -> None:
+    raw = send_chain(Counting("statement")).statement.encode()
+    assert ChainStatement.decode(raw).encode() == raw
+    with pytest.raises(Malformed):
+        ChainStatement.decode(change(raw))
+
+
+@pytest.mark.parametrize("size", [0, 31, 39, 40, 71, 73])
+def test_a_need_has_one_length(size: int) -> None:
+    assert Need.decode(bytes(72)).encode() == bytes(72)
+    with pytest.raises(Malformed):
+        Need.decode(bytes(size))

@@ -232,3 +232,22 @@ def test_neither_half_of_the_keys_opens_a_parcel() -> None:
         with pytest.raises(ParcelRefused) as refusal:
             open_parcel(parcel, mine.bundle.identity, half)
         assert refusal.value.reason == "ciphertext"
+
+
+@pytest.mark.parametrize("position", [132, 133, 131, 0, 2])
+def test_a_statement_has_one_spelling(position: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sealed and signed as it should be, but for one byte: another length, kind or beginning is no statement."""
+    ada, _ = person("ada")
+    ben = own_bundle("ben")
+
+    def spoilt(*_statement: object) -> bytes:
+        right = padded(ada, ROOM, ben.bundle, KIND_CHAIN, CHAIN_BODY)
+        signed = flipped(right[: 134 + len(CHAIN_BODY)], position, 0)
+        return (signed + ada.sign(Label.PARCEL, signed)).ljust(512, b"\0")
+
+    padded = module._signed_and_padded
+    monkeypatch.setattr(module, "_signed_and_padded", spoilt)
+    raw = seal_parcel(ada, ROOM, ben.bundle, KIND_CHAIN, CHAIN_BODY, system_entropy)
+    _, me = person("ben")
+    with pytest.raises(Malformed):
+        open_parcel(raw, me, ben)

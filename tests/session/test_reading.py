@@ -1,0 +1,433 @@
+"""Keys that come early, messages that wait, and what bounds both; what a profile brings back."""
+
+from itertools import count
+
+import pytest
+from msgspec.structs import replace
+
+from chaton.errors import ChainRefused
+from chaton.identity.ids import ChainId, Head, Identity, RoomId, Transcript
+from chaton.identity.statement import Seed
+from chaton.limits import BUNDLE_LIFE_MS, BUNDLE_ROTATE_MS, CHAINS_EARLY_MAX, DAY_MS, HELD_PER_CHAIN_MAX, RECORDS_MAX
+from chaton.room.envelope import Header, message_id
+from chaton.session import acts, reader, sender
+from chaton.session.content import Text, read_body
+from chaton.session.keyring import Keyring, Peers
+from chaton.session.memory import EarlyEntry, HeldEntry, RecordEntry, decode_entry
+from chaton.session.notices import Ended, PresenceChanged, Sent, Warned
+from chaton.session.reader import HeldMessage
+from chaton.vault.bundle import make_bundle
+from chaton.vault.chain import Grant, SendChain, message_key
+from chaton.vault.entropy import system_entropy
+from chaton.vault.keys import MessageKey
+from chaton.vault.message import seal_message
+from chaton.vault.parcel import KIND_CHAIN, KIND_NEED, Need, seal_parcel
+from chaton.wire import frames
+from tests.session.test_keyring import NOW, context
+from tests.session.test_refusals import cut_at, heard, honest, twist
+from tests.session.world import Person, World, invite, joined, make_room, say, texts
+
+TOKENS = count(10_000)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def trio(world: World) -> tuple[World, Person, Person, Person, RoomId]:
+    ada = world.person("ada")
+    room = make_room(ada)
+    return world, ada, joined(world, ada, room, "ben"), joined(world, ada, room, "cyd"), room
+
+
+def grant_of(person: Person, room: RoomId, **changes: object) -> Grant:
+    """A chain key as a member's own client would make it, but for what the test changes."""
+    state = person.session.room(room).view.state
+    statement = {
+        "room": room, "sender": person.identity, "inst": state.members[person.identity].inst, "n": state.n,
+        "head": state.head, "epoch": state.epoch, "prev": ChainId.zero(), "prev_count": 0,
+    }  # fmt: skip
+    return SendChain.begin(**(statement | changes), born=0, entropy=system_entropy).grant()
+
+
+def post(world: World, sender: Seed, to: Person, room: RoomId, said: tuple[int, bytes]) -> None:
+    """A parcel that the relay hands over, whoever made it."""
+    bundle = to.session.keyring.shown.bundle
+    raw = seal_parcel(sender, room, bundle, *said, system_entropy)
+    to.session.receive(frames.Parcel(next(TOKENS), raw), world.clock.now)
+    world.settle()
+
+
+def kept(person: Person, kind: type) -> list:
+    return [decode_entry(kind, raw) for (of, _), raw in person.disk.items() if of is kind]
+
+
+# --- keys that come early ---
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+def test_a_key_from_ahead_of_the_log_waits_for_it(trio, restarts: bool) -> None:
+    world, ada, ben, cyd, room = trio
+    twist(world, frames.Event, to=cyd, into=lambda _event: [])
+    ada.ask(ada.session.act(room, acts.info(None, "cyd does not hear of this")))
+    say(ben, room, "hello")
+    assert len(kept(cyd, EarlyEntry)) == 1
+    honest(world)
+    if restarts:
+        cyd.restart()
+    else:
+        cyd.disconnect()
+        cyd.connect()
+    world.settle()
+    assert texts(cyd) == ["hello"]
+    assert not kept(cyd, EarlyEntry)
+    assert not cyd.told(Warned)
+
+
+def test_of_keys_that_come_early_the_newest_are_kept(trio) -> None:
+    world, _, ben, cyd, room = trio
+    inbox = cyd.session.room(room).inbox
+    n = cyd.session.room(room).view.state.n + 1
+    grants = [grant_of(ben, room, n=n) for _ in range(CHAINS_EARLY_MAX + 2)]
+    for grant in grants:
+        inbox.take_grant(ben.identity, grant)
+    world.settle()
+    assert inbox.reader.early == {ben.identity: grants[2:]}
+    assert {entry.grant for entry in kept(cyd, EarlyEntry)} == {grant.encode() for grant in grants[2:]}
+
+
+def test_all_senders_together_have_so_many_early_keys(trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, ada, ben, cyd, room = trio
+    monkeypatch.setattr(reader, "EARLY_PER_ROOM_MAX", 3)
+    inbox, n = cyd.session.room(room).inbox, cyd.session.room(room).view.state.n + 1
+    grants = [grant_of(person, room, n=n) for person in (ben, ada, ada, ada)]
+    for grant in grants:
+        inbox.take_grant(grant.statement.sender, grant)
+    world.settle()
+    assert inbox.reader.early == {ada.identity: grants[1:]}
+    inbox.take_grant(ben.identity, grants[0])
+    assert inbox.reader.early == {ada.identity: grants[2:], ben.identity: grants[:1]}
+
+
+def test_a_key_from_behind_the_end_of_any_log_is_dropped(trio) -> None:
+    _, _, ben, cyd, room = trio
+    its_reader = cyd.session.room(room).reader
+    with pytest.raises(ChainRefused):
+        its_reader.accept(room, ben.identity, grant_of(ben, room, n=RECORDS_MAX + 1))
+    assert its_reader.accept(room, ben.identity, grant_of(ben, room, n=RECORDS_MAX)) is None
+    assert [grant.statement.n for grant in its_reader.early[ben.identity]] == [RECORDS_MAX]
+
+
+def test_a_key_from_another_history_is_a_fork_until_it_is_excused(trio) -> None:
+    world, _, ben, cyd, room = trio
+    for _ in range(2):
+        forked = grant_of(ben, room, head=Head(bytes(32)))
+        post(world, ben.seed, cyd, room, (KIND_CHAIN, forked.encode()))
+    inst = forked.statement.inst
+    entry = cyd.session.room(room).entry
+    assert [warning.code for warning in cyd.told(Warned)] == ["fork", "fork"]
+    assert (entry.forked, entry.claimants) == (True, [inst])
+    cyd.session.room(room).inbox.excuse()
+    assert (entry.forked, entry.claimants, entry.excused) == (False, [], [inst])
+    cyd.notices.clear()
+    post(world, ben.seed, cyd, room, (KIND_CHAIN, grant_of(ben, room, head=Head(bytes(32))).encode()))
+    assert not cyd.told(Warned)
+    assert not entry.forked
+
+
+def test_a_key_that_counts_other_removals_is_no_fork(trio) -> None:
+    world, _, ben, cyd, room = trio
+    post(world, ben.seed, cyd, room, (KIND_CHAIN, grant_of(ben, room, epoch=1).encode()))
+    assert not cyd.told(Warned)
+    assert not cyd.session.room(room).reader.chains
+
+
+def test_a_request_of_somebody_who_is_no_member_is_not_answered(trio) -> None:
+    world, ada, ben, cyd, room = trio
+    say(ada, room, "hello")
+    need = Need(ChainId(bytes(32)), 0, cyd.session.keyring.shown.id).encode()
+    dan = world.person("dan")
+    for asker, answers in ((dan, 0), (cyd, 1)):
+        world.relay.heard.clear()
+        post(world, asker.seed, ada, room, (KIND_NEED, need))
+        assert len(heard(world, frames.Parcels)) == answers
+    assert ben.identity in ada.session.room(room).sender.served
+
+
+# --- messages that wait ---
+
+
+def without_keys(world: World, person: Person) -> None:
+    twist(world, frames.Parcel, to=person, into=lambda _parcel: [])
+
+
+def test_of_messages_that_wait_the_newest_of_a_chain_are_kept(trio) -> None:
+    world, _, ben, cyd, room = trio
+    without_keys(world, cyd)
+    for number in range(HELD_PER_CHAIN_MAX + 2):
+        say(ben, room, str(number))
+    (held,) = cyd.session.room(room).reader.held.values()
+    first = ben.told(Sent)[2].seq
+    assert [message.s for message in held] == list(range(first, first + HELD_PER_CHAIN_MAX))
+    assert sorted(entry.s for entry in kept(cyd, HeldEntry)) == [message.s for message in held]
+
+
+def test_of_all_chains_the_oldest_message_goes_first(trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, ada, ben, cyd, room = trio
+    monkeypatch.setattr(reader, "HELD_PER_ROOM_MAX", 3)
+    without_keys(world, cyd)
+    for person in (ben, ada, ada, ada):
+        say(person, room, person.name)
+    its_reader = cyd.session.room(room).reader
+    (held,) = its_reader.held.values()
+    assert [message.s for message in held] == [sent.seq for sent in ada.told(Sent)]
+    say(ben, room, "again")
+    assert sorted(len(messages) for messages in its_reader.held.values()) == [1, 2]
+    assert sorted(entry.s for entry in kept(cyd, HeldEntry)) == sorted(
+        message.s for messages in its_reader.held.values() for message in messages
+    )
+
+
+def test_nobody_is_asked_for_the_key_of_what_nobody_is_known_to_have_sent(trio) -> None:
+    world, _, _, cyd, room = trio
+    held = cyd.session.room(room).reader.held
+    held[ChainId(bytes(32))] = [HeldMessage(3, 1, b"lost its event")]
+    world.relay.heard.clear()
+    cyd.session.room(room).inbox.ask_again()
+    world.settle()
+    assert not heard(world, frames.Parcels)
+
+
+def test_nobody_asks_oneself_whatever_the_relay_says(trio) -> None:
+    world, _, ben, cyd, room = trio
+    say(cyd, room, "cyd has keys of everybody")
+
+    def lie(number: int, frame: frames.AnyRelayFrame) -> list[frames.AnyRelayFrame]:
+        if number == cyd.connection and isinstance(frame, frames.Parcel):
+            return []
+        return [replace(frame, sender=cyd.identity)] if isinstance(frame, frames.Event) else [frame]
+
+    world.relay.twist = lie
+    world.relay.heard.clear()
+    say(ben, room, "hello")
+    assert cyd.session.room(room).reader.held
+    assert not cyd.session.room(room).sender.asked
+    assert {one.to for frame in heard(world, frames.Parcels) for one in frame.parcels} == {
+        person.identity for person in world.people if person is not ben
+    }
+
+
+def test_parcels_whose_taking_was_not_heard_come_again_and_change_nothing(trio) -> None:
+    world, _, ben, cyd, room = trio
+    cyd.disconnect()
+    say(ben, room, "hello")
+    twist(world, frames.Done, into=lambda _done: [])
+    cyd.connect()
+    cut_at(world, cyd, frames.ParcelTaken)
+    honest(world)
+    cyd.connect()
+    world.settle()
+    say(ben, room, "again")
+    assert texts(cyd) == ["hello", "again"]
+    assert not cyd.told(Warned)
+
+
+# --- events ---
+
+
+def test_an_event_that_comes_again_is_passed_over(trio) -> None:
+    world, _, ben, cyd, room = trio
+    twist(world, frames.Event, to=cyd, into=lambda event: [event, event])
+    say(ben, room, "once")
+    assert texts(cyd) == ["once"]
+    assert cyd.session.room(room).live
+
+
+def prune(world: World) -> None:
+    assert world.relay.store.prune(world.clock.now + DAY_MS, 2**40)
+
+
+def test_what_was_pruned_leaves_its_id_and_counts_after_a_restart(trio) -> None:
+    world, _, ben, cyd, room = trio
+    say(ben, room, "first")
+    cyd.disconnect()
+    say(ben, room, "second")
+    prune(world)
+    cyd.connect()
+    world.settle()
+    cyd.restart()
+    world.settle()
+    assert cyd.session.room(room).reader.pruned == 1
+    say(ben, room, "third")
+    assert texts(cyd) == ["first", "third"]
+    assert [warning.code for warning in cyd.told(Warned)] == ["pruned"]
+
+
+def test_an_own_message_that_comes_back_without_its_body_is_sent(trio) -> None:
+    world, _, ben, _, room = trio
+    ben.session.say(room, Text("hello"), 7)
+    cut_at(world, ben, frames.Send)
+    prune(world)
+    ben.connect()
+    world.settle()
+    assert [sent.ref for sent in ben.told(Sent)] == [7]
+    assert not ben.session.room(room).outbox
+
+
+def test_a_pruned_message_without_an_id_stops_the_room(trio) -> None:
+    world, _, ben, cyd, room = trio
+    twist(world, frames.Event, to=cyd, into=lambda event: [replace(event, kind=2, body=b"short")])
+    say(ben, room, "hello")
+    assert [ended.code for ended in cyd.told(Ended)] == ["security"]
+    assert texts(ben) == ["hello"]
+
+
+def test_who_is_here_is_what_the_relay_said_last(trio) -> None:
+    world, ada, ben, cyd, room = trio
+    for told, online in (([ben.identity], {ben.identity}), ([cyd.identity], {cyd.identity})):
+        ada.session.receive(frames.Present(room, told), world.clock.now)
+        assert ada.session.room(room).teller.online == online
+    ada.session.receive(frames.Present(RoomId(bytes(32)), [ben.identity]), world.clock.now)
+    ada.carry_out()
+    changes = [(change.identity, change.online) for change in ada.told(PresenceChanged)][-2:]
+    assert changes == [(ben.identity, False), (cyd.identity, True)]
+
+
+# --- what a profile brings back ---
+
+
+def test_events_without_their_records_are_a_damaged_room(trio) -> None:
+    _, _, ben, _, room = trio
+    last = max(entry.n for entry in kept(ben, RecordEntry))
+    del ben.disk[RecordEntry, room + last.to_bytes(4)]
+    ben.restart()
+    assert ben.session.damaged == {room}
+    assert room not in ben.session.rooms
+
+
+def test_what_was_not_read_before_a_rejoin_is_not_shown_after_it(trio) -> None:
+    world, ada, ben, cyd, room = trio
+    say(ben, room, "read")
+    without_keys(world, cyd)
+    ben.session.room(room).sender.renew()
+    say(ben, room, "never read")
+    honest(world)
+    cyd.ask(cyd.session.act(room, acts.leave()))
+    cyd.ask(cyd.session.join(invite(ada, room), "cyd"))
+    shown = cyd.session.room(room).timeline.backlog()
+    assert [str(said.text) for said in shown] == ["read"]
+
+
+# --- bundles ---
+
+
+def test_a_bundle_that_comes_again_is_learned_once() -> None:
+    shared = context()
+    own = make_bundle(Seed(b"o" * 32), counter=NOW, expires=NOW + BUNDLE_LIFE_MS, entropy=system_entropy).bundle
+    peers = Peers(shared, [], lambda _: True)
+    assert peers.learn(own.raw) == peers.learn(own.raw)
+    assert len(shared.effects) == 1
+    assert peers.usable(own.identity).raw == own.raw
+    shared.now = own.expires
+    assert peers.usable(own.identity) is None
+    assert peers.usable(Identity.zero()) is None
+
+
+def test_the_time_of_a_replacement_is_that_of_the_first() -> None:
+    shared = context()
+    ring = Keyring(shared, [])
+    first = ring.renew(guest=False)
+    for _ in range(2):
+        shared.now += BUNDLE_ROTATE_MS
+        ring.renew(guest=False)
+    assert ring._entries[first.id].replaced == NOW + BUNDLE_ROTATE_MS
+    assert ring.find(first.id) is first
+    assert not ring.is_of_a_clone(b"no bundle")
+    other = make_bundle(Seed(b"o" * 32), counter=2 * NOW, expires=2 * NOW + 1, entropy=system_entropy)
+    assert not ring.is_of_a_clone(other.bundle.raw)
+    ring.published(first.id)
+    ring.published(first.id)
+    assert ring.shown is first
+
+
+# --- small things ---
+
+
+def test_nobody_has_a_membership_in_a_room_of_others(trio) -> None:
+    _, ada, _, _, room = trio
+    register = ada.session.room(room).view.register
+    assert register.inst_of(Identity.zero(), 0) is None
+    assert register.inst_of(ada.identity, 0) == room
+
+
+def test_a_line_of_the_log_names_the_room(trio) -> None:
+    _, ada, _, _, room = trio
+    teller = ada.session.room(room).teller
+    for topic, line in (
+        ("on call: ada", "named the room war room, topic: on call: ada"),
+        ("", "named the room war room"),
+    ):
+        record = ada.ask(ada.session.act(room, acts.info("war room", topic)))
+        assert teller.log_line(record) == line
+
+
+def test_a_body_reads_as_it_was_written() -> None:
+    assert read_body(b"\x01hello") == Text("hello")
+
+
+def test_of_what_was_asked_for_as_much_is_remembered_as_can_wait(trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, ada, ben, cyd, room = trio
+    monkeypatch.setattr(sender, "HELD_PER_ROOM_MAX", 1)
+    without_keys(world, cyd)
+    for person in (ben, ada):
+        say(person, room, person.name)
+    assert list(cyd.session.room(room).sender.asked) == [ada.session.room(room).sender.chain.id]
+
+
+# --- the receive order of §7 ---
+
+FAULTS = ("signature", "muted", "index", "future", "fork", "commitment")
+
+
+@pytest.mark.parametrize("first", range(len(FAULTS) + 1))
+def test_of_several_faults_the_first_in_the_order_of_section_7_is_named(trio, first: int) -> None:
+    """Otherwise a message that is refused anyway could claim a fork and stop a room, or cost its reader work."""
+    _, ada, ben, cyd, room = trio
+    faults = FAULTS[first:]
+    if "muted" in faults:
+        ada.ask(ada.session.act(room, acts.mute(ben.identity, muted=True)))
+    its_reader = cyd.session.room(room).reader
+    view, state = its_reader.view, its_reader.view.state
+    chain = SendChain.begin(
+        room=room, sender=ben.identity, inst=state.members[ben.identity].inst, n=state.n, head=state.head,
+        epoch=state.epoch, prev=ChainId.zero(), prev_count=0, born=0, entropy=system_entropy,
+    )  # fmt: skip
+    chain.seal(
+        n=state.n, head=state.head, s=1, transcript=view.history.last, plaintext=bytes(17), entropy=system_entropy
+    )
+    grant = chain.grant()
+    assert grant.index == 1
+    its_reader.accept(room, ben.identity, grant)
+    s, key = view.history.s, message_key(grant.secret, chain.id, 1)
+    header = Header(
+        room,
+        chain.id,
+        0 if "index" in faults else 1,
+        state.n,
+        state.head,
+        s + 1 if "future" in faults else s,
+        Transcript(bytes(32)) if "fork" in faults else view.history.last,
+    )
+    key = MessageKey(bytes(32)) if "commitment" in faults else key
+    signer = Seed(bytes(32)) if "signature" in faults else chain._SendChain__signer
+    plain = b"\x01" + bytes(16) + b"hello"
+    raw = seal_message(key, header, plain, signer, system_entropy).raw
+    before = repr(its_reader.chains)
+    view.pass_message(message_id(raw))
+    outcome = its_reader.receive(raw)
+    if faults:
+        assert (outcome.reason, repr(its_reader.chains)) == (faults[0], before)
+    else:
+        assert outcome.plain == plain
