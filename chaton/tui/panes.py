@@ -1,0 +1,209 @@
+"""The panes beside the timeline: rooms at the left, members at the right; and the lines above and below it."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+from textual import events
+from textual.message import Message
+from textual.widget import Widget
+
+from chaton.client.news import Progress
+from chaton.client.replies import MemberFacts, RoomFacts
+from chaton.client.words import count, size_text
+from chaton.limits import DAY_MS
+from chaton.tui.book import Book
+from chaton.tui.looks import Look
+from chaton.tui.rows import ago
+
+_BAR_CELLS: Final = 20
+_FILE_CELLS: Final = 30
+_NUMBERED: Final = 10  # Rooms that Alt and a digit go to.
+_ROLE_MARKS: Final = {"owner": "◆", "admin": "▲", "mod": "△"}
+
+
+def fitted(text: str, cells: int) -> str:
+    """A text cut to a width, with a mark where it is."""
+    return text if cell_len(text) <= cells else set_cell_size(text, max(0, cells - 1)).rstrip() + "…"
+
+
+def name_of(facts: RoomFacts) -> str:
+    """What a room is called in lists; a direct room's name begins with ``@``."""
+    return facts.name or facts.room[:8]
+
+
+class RoomList(Widget):
+    """Every room, with how many lines are new and how many of them name one."""
+
+    DEFAULT_CSS = "RoomList { width: 22; height: 1fr; background: $surface; padding: 0 1; }"
+
+    class Picked(Message):
+        """A room was clicked on."""
+
+        def __init__(self, room: str) -> None:
+            super().__init__()
+            self.room = room
+
+    def __init__(self, look: Look) -> None:
+        super().__init__()
+        self.look = look
+        self.books: list[Book] = []
+        self.current = ""
+
+    def show(self, books: list[Book], current: str) -> None:
+        """Show these rooms."""
+        self.books, self.current = books, current
+        self.refresh()
+
+    def render(self) -> Text:
+        """One row a room."""
+        rows = [self._row(number, book) for number, book in enumerate(self.books[: self.size.height])]
+        return Text("\n").join(rows) if rows else Text("no rooms yet", self.look.dim)
+
+    def _row(self, number: int, book: Book) -> Text:
+        is_here = book.facts.room == self.current
+        key = f"{(number + 1) % _NUMBERED}" if number < _NUMBERED else " "
+        mark = f" ●{book.mentions}" if book.mentions else f" {book.unread}" if book.unread else ""
+        width = max(4, self.size.width - 2 - cell_len(mark))
+        style = self.look.strong if is_here or book.unread else self.look.text
+        if book.facts.status not in {"in", "joining"}:
+            style = self.look.dim
+        name = fitted(name_of(book.facts), width)
+        row = Text.assemble((key, self.look.dim), " " if not is_here else ("›", self.look.named), (name, style))
+        gap = self.size.width - cell_len(row.plain) - cell_len(mark)
+        return row.append(" " * max(0, gap)).append(mark, self.look.named if book.mentions else self.look.strong)
+
+    def on_click(self, event: events.Click) -> None:
+        """Go to the room that was clicked on."""
+        if 0 <= event.y < len(self.books):
+            self.post_message(self.Picked(self.books[event.y].facts.room))
+
+
+class People(Widget):
+    """Who is in the room: role, nick, and whether online, by the relay's word."""
+
+    DEFAULT_CSS = "People { width: 26; height: 1fr; background: $surface; padding: 0 1; }"
+
+    class Picked(Message):
+        """Somebody was clicked on."""
+
+        def __init__(self, identity: str) -> None:
+            super().__init__()
+            self.identity = identity
+
+    def __init__(self, look: Look) -> None:
+        super().__init__()
+        self.look = look
+        self.members: list[MemberFacts] = []
+
+    def show(self, members: list[MemberFacts]) -> None:
+        """Show these people: who is online first."""
+        self.members = sorted(members, key=lambda one: (one.pending, not one.online))
+        self.refresh()
+
+    def render(self) -> Text:
+        """One row a member."""
+        rows = [Text(count(len(self.members), "member"), self.look.dim)]
+        shown = self.members[: max(0, self.size.height - 2)]
+        rows += [self._row(one) for one in shown]
+        if len(shown) < len(self.members):
+            rows.append(Text(f"and {len(self.members) - len(shown)} more: /who", self.look.dim))
+        return Text("\n").join(rows)
+
+    def _row(self, one: MemberFacts) -> Text:
+        marks = {"waits": one.pending, "muted": one.muted, "bot": one.bot, "✓": one.compared, "ignored": one.ignored}
+        behind = "".join(f" {word}" for word, holds in marks.items() if holds)
+        width = self.size.width - 4 - cell_len(behind)
+        nick = Text(fitted(one.nick, max(4, width)), self.look.nick(one.identity) if one.online else self.look.dim)
+        online = ("●" if one.online else "○", self.look.good if one.online else self.look.dim)
+        return Text.assemble(online, " ", (_ROLE_MARKS.get(one.role, " "), self.look.dim), " ", nick).append(
+            behind, self.look.dim
+        )
+
+    def on_click(self, event: events.Click) -> None:
+        """Look at who was clicked on."""
+        if 1 <= event.y <= len(self.members):
+            self.post_message(self.Picked(self.members[event.y - 1].identity))
+
+
+class Bar(Widget):
+    """One row of text across the screen."""
+
+    DEFAULT_CSS = "Bar { height: 1; width: 1fr; padding: 0 1; background: $surface; }"
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002  # As Textual calls it.
+        super().__init__(id=id)
+        self.text = Text()
+
+    def say(self, text: Text) -> None:
+        """Show another text."""
+        if text != self.text:
+            self.text = text
+            self.refresh()
+
+    def render(self) -> Text:
+        """The text, cut where it ends."""
+        shown = self.text.copy()
+        shown.truncate(self.size.width, overflow="ellipsis")
+        return shown
+
+
+def progress(moving: Iterable[Progress], look: Look) -> Text:
+    """How far files are on their way, side by side."""
+    text = Text()
+    for one in moving:
+        share = one.done / one.total if one.total else 1.0
+        full = round(share * _BAR_CELLS)
+        text.append(f"{'↑' if one.up else '↓'} {fitted(one.name, _FILE_CELLS)} ", look.text)
+        text.append("━" * full, look.good).append("━" * (_BAR_CELLS - full), look.rule)
+        text.append(f" {share:.0%} of {size_text(one.total)}   ", look.dim)
+    return text
+
+
+def title(book: Book, look: Look) -> Text:
+    """Where one is, and what it is about."""
+    topic = book.facts.topic.replace("\n", " ")
+    text = Text.assemble((name_of(book.facts), look.strong))
+    return text.append(f"  {topic}", look.dim) if topic else text
+
+
+def safety(book: Book, look: Look, now: int) -> Text:
+    """Whether the room is safe, in plain words; what is wrong comes first, and says what to do."""
+    facts = book.facts
+    wrong = _wrong(facts)
+    if wrong:
+        return Text(f"! {wrong}", look.bad)
+    whose = "you two" if facts.peer else count(facts.members, "member")
+    key = f"key turned {ago(now - facts.turned)}" if facts.turned else "a new key with the next message"
+    parts = ["connected", "only members can read", "relay pinned", whose, key]
+    text = Text.assemble(("● ", look.good), (" · ".join(parts), look.dim))
+    alarm = _alarm(book, now)
+    return Text.assemble((f"! {alarm}  ", look.bad), text) if alarm else text
+
+
+def _alarm(book: Book, now: int) -> str:
+    """What somebody should have seen within a day. The line it is about stays, and says it as well."""
+    recent = [line for line in book.alarming.values() if now - line.at < DAY_MS]
+    if lost := sum(line.lost for line in recent if not line.pruned):
+        return f"{count(lost, 'message')} withheld by the relay, or lost: the place is marked"
+    return "stale: somebody removed may have read a message, which is marked" if recent else ""
+
+
+def _wrong(facts: RoomFacts) -> str:
+    if facts.status in {"out", "stopped"}:
+        return f"you are not in this room any more: {facts.why or 'it ended'}"
+    if facts.forked:
+        return "FORK: somebody holds another history; sending is stopped. /verify, compare, then /verify ok"
+    if facts.closed:
+        return "the room is closed: nothing more is said in it"
+    if facts.pending or facts.status == "joining":
+        return "waiting to be let in by an admin"
+    if facts.connection != "online":
+        state = {
+            "connecting": "connecting…",
+            "stopped": "disconnected, and no admin removed you; /reconnect tries again",
+        }
+        why = f": {facts.trouble}" if facts.trouble else ""
+        return state.get(facts.connection, "offline, trying again") + why + "; what you type is kept and sent later"
+    return ""
