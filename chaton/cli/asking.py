@@ -1,5 +1,6 @@
 """Questions to the person at the terminal, asked on standard error, and only where there is somebody to ask."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,13 @@ def somebody_is_there() -> bool:
     return sys.stdin.isatty()
 
 
+def has_window() -> bool:
+    """Whether there is a terminal that can show the window, and nobody asked for lines instead."""
+    asked_for_lines = os.environ.get("CHATON_PLAIN", "") not in {"", "0"}
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return all(one.isatty() for one in streams) and os.environ.get("TERM", "dumb") != "dumb" and not asked_for_lines
+
+
 def passphrase_asker() -> Callable[[], str] | None:
     """What asks for the profile's passphrase; None where nobody is there."""
     return (lambda: ask_secret("passphrase of the profile")) if somebody_is_there() else None
@@ -22,6 +30,27 @@ def passphrase_asker() -> Callable[[], str] | None:
 def ask_secret(what: str) -> str:
     """Ask for a passphrase without showing it."""
     return str(click.prompt(what, hide_input=True, err=True, show_default=False))
+
+
+def make_profile(directory: Path) -> Callable[[], str] | None:
+    """Make a profile for somebody who is here for the first time: a passphrase may be chosen, and need not be.
+
+    Returns:
+        What gives the passphrase that was chosen.
+    """
+    from chaton.client.passphrase import configured_passphrase
+    from chaton.client.profile import Profile
+
+    chosen = configured_passphrase(directory)
+    if chosen is None:
+        prompt = "a passphrase for this profile (Enter for none)"
+        repeat = "the same once more"
+        asked = click.prompt(prompt, default="", hide_input=True, show_default=False, err=True)
+        if asked and click.prompt(repeat, default="", hide_input=True, show_default=False, err=True) != asked:
+            raise UsageError("the two are not the same, so no profile was made", hint="start again")
+        chosen = asked or None
+    with Profile.create(directory, passphrase=chosen):
+        return None if chosen is None else lambda: chosen
 
 
 def new_passphrase(what: str, file: Path | None) -> str:
@@ -65,8 +94,6 @@ def write_new(file: Path, text: str) -> None:
         UsageError: There is such a file.
         StoreError: The disk refuses.
     """
-    import os
-
     try:
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
             out.write(text)

@@ -15,23 +15,8 @@ from chaton.cli.face import Backend, Face
 from chaton.cli.typing_in import Line
 from chaton.client import slash
 from chaton.client.news import AnyNotice, ConnectionChanged, room_of
-from chaton.client.requests import (
-    Act,
-    AnyRequest,
-    Join,
-    LineFacts,
-    Lines,
-    MemberList,
-    Members,
-    Ok,
-    Open,
-    RoomFacts,
-    Seen,
-    Send,
-    SentFacts,
-    Tail,
-    Whois,
-)
+from chaton.client.replies import LineFacts, Lines, MemberList, Ok, RoomFacts, SentFacts
+from chaton.client.requests import Act, AnyRequest, GetFile, Join, Members, Open, Seen, Send, SendFile, Tail, Whois
 from chaton.errors import ChatonError, Fork, SecurityStop, Unreachable, UsageError
 from chaton.session.notices import Ended, Joined, MemberChanged, PresenceChanged, Said, Waiting, Warned
 from chaton.session.text import clean
@@ -49,6 +34,7 @@ _REPEATED_LINES: Final = 20
 _ON_ITS_WAY: Final = "stays in the outbox"
 
 _Reply = TypeVar("_Reply")
+_Lasting: TypeAlias = Send | SendFile | GetFile  # What goes on while the next lines are read.
 _Lines: TypeAlias = "asyncio.Queue[Line | None]"
 
 
@@ -72,7 +58,7 @@ class Chat:
     _last_own: str = ""
     _shown: set[str] = field(default_factory=set)
     _waiting: list[AnyNotice] = field(default_factory=list)
-    _on_their_way: dict[asyncio.Task[None], tuple[Send, int]] = field(default_factory=dict)
+    _on_their_way: dict[asyncio.Task[None], tuple[_Lasting, int]] = field(default_factory=dict)
     _ref: int = 0
     _seen: int = 0
     _seeing: asyncio.Task[None] | None = None
@@ -345,7 +331,7 @@ class Chat:
         self.face.reply(request, Lines(room=told.room, lines=last))
 
     async def _do(self, request: AnyRequest, ref: int) -> None:
-        if not isinstance(request, Send):
+        if not isinstance(request, _Lasting):
             self.face.reply(request, await self.backend.perform(request))
             self._is_over |= isinstance(request, Act) and request.what in {"leave", "close"}
             return
@@ -355,11 +341,15 @@ class Chat:
         self._on_their_way[sending] = request, ref
         sending.add_done_callback(lambda done: self._on_their_way.pop(done, None))
 
-    async def _send(self, request: Send, ref: int) -> None:
-        """Say something until it is in the room, however long the relay is away."""
+    async def _send(self, request: _Lasting, ref: int) -> None:
+        """Say something until it is in the room, or fetch a file until it is here, however long the relay is away."""
         while True:
             try:
-                self.face.sent(await self.ask(request, SentFacts), ref)
+                reply = await self.backend.perform(request)
+                if isinstance(reply, SentFacts):
+                    self.face.sent(reply, ref)
+                else:
+                    self.face.reply(request, reply)
             except ChatonError as error:
                 if isinstance(error, Unreachable) and not self._is_finishing and _ON_ITS_WAY not in error.hint:
                     continue
@@ -379,6 +369,11 @@ class Chat:
         pending, self._on_their_way = self._on_their_way, {}
         for task, (request, ref) in pending.items():
             task.cancel()
-            hint = "look at chaton tail before you send it again"
-            error = Unreachable(f"this was not in the room yet: {clean(request.text)}", hint=hint)
-            self.face.failed(error, request.room, ref)
+            self.face.failed(_unfinished(request), request.room, ref)
+
+
+def _unfinished(request: _Lasting) -> Unreachable:
+    if isinstance(request, GetFile):
+        return Unreachable("the file was not here yet", hint="/get goes on where it stopped")
+    what = clean(request.text if isinstance(request, Send) else request.path)
+    return Unreachable(f"this was not in the room yet: {what}", hint="look at chaton tail before you send it again")

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from chaton.cli.known import complete_room
 from chaton.errors import UsageError
 
 if TYPE_CHECKING:
     from chaton.cli.face import Backend
-    from chaton.client.requests import AnyRequest, Reply
+    from chaton.client.replies import Reply
+    from chaton.client.requests import AnyRequest
 
 _Result = TypeVar("_Result")
 _Reply = TypeVar("_Reply")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+room_argument = click.argument("room", metavar="ROOM", shell_complete=complete_room)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 
 
@@ -112,11 +115,14 @@ async def backend(*, create_profile: bool = False, lasting: bool = False) -> Asy
         create_profile: Make a profile with a fresh identity where there is none.
         lasting: This process stays and keeps the connection: it rotates keys and answers others.
     """
-    from chaton.cli.asking import passphrase_asker
+    from chaton.cli.asking import has_window, make_profile, passphrase_asker
     from chaton.client.gateway import open_backend
+    from chaton.client.profile import exists
 
     directory = profile_directory()
-    async with open_backend(directory, ask=passphrase_asker(), create=create_profile, lasting=lasting) as opened:
+    is_first = create_profile and lasting and has_window() and not exists(directory)
+    ask = make_profile(directory) if is_first else passphrase_asker()
+    async with open_backend(directory, ask=ask, create=create_profile, lasting=lasting) as opened:
         yield opened
 
 

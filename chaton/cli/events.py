@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from chaton.cli.output import time_text
-from chaton.client import requests
-from chaton.client.requests import LineFacts, Lines
+from chaton.client import replies
+from chaton.client.news import Progress
+from chaton.client.replies import LineFacts, Lines
+from chaton.client.words import time_text
 from chaton.errors import ChatonError, Refused
 from chaton.session import notices
 
@@ -34,10 +35,11 @@ def of_line(room: str, line: LineFacts) -> Event:
     return event(
         "message", room, seq=line.seq, at=time_text(line.at), id=line.id, sender=line.sender, identity=line.identity,
         kind=line.kind, text=line.text, to=line.to, own=line.own, re=line.re, file=line.file,
+        file_size=line.file_size if line.file else None,
     )  # fmt: skip
 
 
-def of_reply(reply: requests.Reply) -> list[Event]:
+def of_reply(reply: replies.Reply) -> list[Event]:
     """The events of an answer: one for each line of a ``Lines``, else one with the answer's own keys."""
     if isinstance(reply, Lines):
         return [of_line(reply.room, line) for line in reply.lines]
@@ -68,9 +70,10 @@ CODES: Final[Mapping[str, str]] = {
 }
 
 _REPLY_NAMES: Final[dict[type, str]] = {
-    requests.Ok: "ok", requests.RoomFacts: "room", requests.RoomList: "rooms", requests.SentFacts: "sent",
-    requests.MemberList: "members", requests.LogLines: "log", requests.Codes: "codes", requests.LinkText: "link",
-    requests.InviteList: "invites", requests.Signed: "signed",
+    replies.Ok: "ok", replies.RoomFacts: "room", replies.RoomList: "rooms", replies.SentFacts: "sent",
+    replies.Saved: "saved",
+    replies.MemberList: "members", replies.LogLines: "log", replies.Codes: "codes", replies.LinkText: "link",
+    replies.InviteList: "invites", replies.Signed: "signed",
 }  # fmt: skip
 
 
@@ -103,7 +106,8 @@ def _said(notice: notices.Said) -> Event:
     return event(
         "message", notice.room, seq=notice.seq, at=time_text(notice.at), id=str(notice.id), sender=notice.sender,
         identity=str(notice.identity), kind=notice.kind, text=notice.text, to=notice.to, own=notice.own,
-        re=str(notice.re) if notice.re else None, file=notice.file.name if notice.file else None, **more,
+        re=str(notice.re) if notice.re else None, file=notice.file.name if notice.file else None,
+        file_size=notice.file.size if notice.file else None, **more,
     )  # fmt: skip
 
 
@@ -134,4 +138,5 @@ _OF_NOTICE: Final[dict[type, Callable[[Any], Event]]] = {
     notices.Warned: lambda one: event("warning", one.room, code=one.code, detail=one.detail),
     notices.Rejected: lambda one: event("refused", one.room, code=one.code, detail=one.detail, ref=one.ref),
     notices.Ended: lambda one: event("closed", one.room, code=one.code, detail=one.detail),
+    Progress: lambda one: event("progress", one.room, name=one.name, done=one.done, total=one.total, up=one.up),
 }  # fmt: skip

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from chaton.client import slash
 from chaton.client.news import AnyNotice
-from chaton.client.requests import AnyReply, AnyRequest, LineFacts, MemberFacts, RoomFacts, SentFacts
+from chaton.client.replies import AnyReply, LineFacts, MemberFacts, RoomFacts, SentFacts
+from chaton.client.requests import AnyRequest
 from chaton.errors import ChatonError
 
 

@@ -7,7 +7,8 @@ from chaton.cli import events
 from chaton.cli.output import put_json
 from chaton.client import slash
 from chaton.client.news import AnyNotice, ConnectionChanged
-from chaton.client.requests import AnyReply, AnyRequest, LineFacts, MemberFacts, RoomFacts, SentFacts
+from chaton.client.replies import AnyReply, LineFacts, MemberFacts, RoomFacts, SentFacts
+from chaton.client.requests import AnyRequest
 from chaton.errors import ChatonError
 from chaton.limits import SECOND_MS
 from chaton.session.notices import Rejected

@@ -32,8 +32,10 @@ _COMMANDS: Final = {
         "open": ("talking:open_", "Open a room that you are in."),
     },
     "Pipes and scripts": {
-        "send": ("talking:send", "Send one message; done when it is in the room."),
+        "send": ("talking:send", "Send one message or file; done when it is in the room."),
+        "get": ("files:get", "Fetch the file of a message."),
         "tail": ("talking:tail", "Print what a room has said, or follow it."),
+        "export": ("exporting:export", "Write down what this profile holds of a room."),
     },
     "Rooms": {
         "rooms": ("rooms:rooms", "The rooms of this profile."),
@@ -117,7 +119,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 relay unreachable (ret
 """
 
 
-@click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, epilog=_EPILOG, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.option(
     "--profile", metavar="DIR", envvar="CHATON_PROFILE",
     help="Who you are. [env: CHATON_PROFILE; else the system's place for it]",
@@ -127,12 +131,27 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 relay unreachable (ret
 @click.version_option(chaton.__version__, prog_name="chaton", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, profile: str | None, color: str, debug: bool) -> None:
-    """An end-to-end encrypted chat room of your own, in the terminal."""
+    """An end-to-end encrypted chat room of your own, in the terminal.
+
+    Without a COMMAND, a terminal opens the window on your rooms.
+    """
     ctx.obj = {"profile": profile, "debug": debug}
     if color != "auto":
         from chaton.cli.output import choose_colour
 
         choose_colour(color)
+    if ctx.invoked_subcommand is None:
+        _without_command(ctx)
+
+
+def _without_command(ctx: click.Context) -> None:
+    """Open the window where there can be one; a pipe is told how the commands are written."""
+    from chaton.cli.asking import has_window
+    from chaton.cli.talking import end_with, look_around
+
+    if not has_window():
+        raise click.exceptions.NoArgsIsHelpError(ctx)
+    end_with(look_around())
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from chaton.cli.common import answer, ask_for, command, json_option
+from chaton.cli.common import answer, ask_for, command, json_option, room_argument
+from chaton.cli.known import complete_person
 from chaton.errors import ChatonError, Refused, UsageError
 
 _out_option = click.option(
@@ -14,15 +15,15 @@ _out_option = click.option(
 )  # fmt: skip
 _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 _reason_option = click.option("--reason", metavar="TEXT", default="", help="Why; members read it, the relay does not.")
-_room_argument = click.argument("room", metavar="ROOM")
-_who_argument = click.argument("who", metavar="WHO")
+_who_argument = click.argument("who", metavar="WHO", shell_complete=complete_person)
 
 
 def _act(room: str, what: str, *, out: Path | None, as_json: bool, who: str = "", text: str = "") -> None:
     """Sign an act and hand it in, or write it to a file."""
     from chaton.cli.asking import write_new
     from chaton.cli.output import tell
-    from chaton.client.requests import Act, Signed
+    from chaton.client.replies import Signed
+    from chaton.client.requests import Act
 
     request = Act(room=room, what=what, who=who, text=text, sign_only=out is not None)
     if out is None:
@@ -47,7 +48,7 @@ def _on_person(
             _act(room, what, who=who, text=reason, out=out, as_json=as_json)
 
     act.__doc__ = doc
-    decorated = _room_argument(_who_argument(_out_option(json_option(act))))
+    decorated = room_argument(_who_argument(_out_option(json_option(act))))
     if reason:
         decorated = _reason_option(decorated)
     if confirm:
@@ -78,7 +79,7 @@ admit = _on_person("admit", "Let in somebody who waits, in a room made with --ap
 
 
 @command("role", examples="  chaton role ops bob mod\n  chaton role ops bob owner        hands the room over\n")
-@_room_argument
+@room_argument
 @_who_argument
 @click.argument("role_name", metavar="ROLE", type=click.Choice(["member", "mod", "admin", "owner"]))
 @_out_option
@@ -97,7 +98,7 @@ def role(*, room: str, who: str, role_name: str, out: Path | None, yes: bool, as
 
 
 @command("topic", examples='  chaton topic ops "deploy at 14:00"\n  chaton topic ops --name operations\n')
-@_room_argument
+@room_argument
 @click.argument("text", metavar="[TEXT]", required=False)
 @click.option("--name", metavar="NAME", help="Give the room another name instead.")
 @_out_option
@@ -115,7 +116,7 @@ def topic(room: str, text: str | None, name: str | None, out: Path | None, as_js
 
 
 @command("redact", examples="  chaton tail ops --json           shows ids and numbers\n  chaton redact ops 1a2b3c4d\n")
-@_room_argument
+@room_argument
 @click.argument("message", metavar="MESSAGE")
 @_out_option
 @_yes_option
@@ -130,7 +131,8 @@ def redact(room: str, message: str, out: Path | None, yes: bool, as_json: bool) 
 
 def _message_id(room: str, message: str) -> str:
     """The id of a message that is named by its number."""
-    from chaton.client.requests import LineFacts, Lines, Tail
+    from chaton.client.replies import LineFacts, Lines
+    from chaton.client.requests import Tail
 
     number = message.removeprefix("#")
     if not number.isdecimal() or len(number) > 7:  # noqa: PLR2004  # Eight digits are the beginning of an id.
@@ -143,7 +145,7 @@ def _message_id(room: str, message: str) -> str:
 
 
 @command("close")
-@_room_argument
+@room_argument
 @click.option("--successor", metavar="ID", default="", help="The id of the room that takes its place.")
 @_out_option
 @_yes_option
@@ -157,7 +159,7 @@ def close(room: str, successor: str, out: Path | None, yes: bool, as_json: bool)
 
 
 @command("leave")
-@_room_argument
+@room_argument
 @_out_option
 @_yes_option
 @json_option

@@ -9,13 +9,11 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
 from chaton.errors import ChatonError
 
 _SGR: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
-_LAST_SECOND: Final = 253_402_214_400  # The day before the last one, so that no time zone leaves the year 9999.
 _colour_choice = "auto"
 
 
@@ -71,23 +69,3 @@ def tell_words(kind: str, text: str, style: str) -> None:
     from chaton.session.text import clean
 
     tell(f"chaton: {paint(kind, style, sys.stderr)}: {clean(text)}")
-
-
-def time_text(at: int) -> str:
-    """A relay's time in ms as RFC 3339 in UTC, with its milliseconds: ``2026-03-01T12:34:56.789Z``."""
-    return f"{_moment(at):%Y-%m-%dT%H:%M:%S}.{at % 1_000:03}Z"
-
-
-def local_minute(at: int) -> str:
-    """A time in ms as a person here reads it: ``12:34``."""
-    return f"{_moment(at).astimezone():%H:%M}"
-
-
-def local_time(at: int) -> str:
-    """A time in ms with its day, as a person here reads it: ``2026-03-01 12:34``."""
-    return f"{_moment(at).astimezone():%Y-%m-%d %H:%M}"
-
-
-def _moment(at: int) -> datetime:
-    """A time that others state may be any number; past the calendar's end it stays there."""
-    return datetime.fromtimestamp(min(at // 1_000, _LAST_SECOND), UTC)

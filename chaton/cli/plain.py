@@ -6,21 +6,15 @@ The terminal edits the line being typed by itself. Every function of a room is a
 import sys
 import time
 
-from chaton.cli.lines import Narrator, count, end_sentence, member_lines, nick, of_reply
+from chaton.cli.files import ProgressLine
+from chaton.cli.lines import Narrator, of_reply
 from chaton.cli.output import paint, put, tell, tell_error
 from chaton.client import slash
-from chaton.client.news import AnyNotice, ConnectionChanged
-from chaton.client.requests import (
-    AnyReply,
-    AnyRequest,
-    LineFacts,
-    Lines,
-    MemberFacts,
-    MemberList,
-    RoomFacts,
-    SentFacts,
-    Whois,
-)
+from chaton.client.answers import member_lines
+from chaton.client.news import AnyNotice, ConnectionChanged, Progress
+from chaton.client.replies import AnyReply, LineFacts, Lines, MemberFacts, MemberList, RoomFacts, SentFacts
+from chaton.client.requests import AnyRequest, Whois
+from chaton.client.words import count, end_sentence, nick
 from chaton.errors import ChatonError
 from chaton.limits import SECOND_MS
 from chaton.session.notices import PresenceChanged, Said
@@ -39,6 +33,7 @@ class PlainFace:
         self._narrator = Narrator()
         self._members = 0
         self._offline_told: float | None = None
+        self._progress = ProgressLine()
 
     def entered(self, facts: RoomFacts, members: list[MemberFacts]) -> None:
         """Say where one is and who is there."""
@@ -66,6 +61,10 @@ class PlainFace:
         if isinstance(notice, ConnectionChanged):
             self._connection(notice)
             return
+        if isinstance(notice, Progress):
+            self._progress.show(notice)
+            return
+        self._progress.clear()
         if isinstance(notice, PresenceChanged) and self._members > PRESENCE_MEMBERS_MAX:
             return
         text = self._narrator.notice(notice)
@@ -88,6 +87,7 @@ class PlainFace:
 
     def reply(self, request: AnyRequest, reply: AnyReply) -> None:
         """Print an answer."""
+        self._progress.clear()
         if isinstance(request, Whois) and isinstance(reply, MemberList):
             texts = [text for one in reply.members for text in member_lines(one)]
         else:
@@ -102,6 +102,7 @@ class PlainFace:
 
     def failed(self, error: ChatonError, room: str, ref: int) -> None:  # noqa: ARG002  # As the other face needs it.
         """Print why a line came to nothing."""
+        self._progress.clear()
         tell_error(error)
 
     def question(self, sentence: str) -> None:

@@ -150,7 +150,12 @@ def health(address: str, pin: str | None, as_json: bool) -> None:
 def _limits_line(limits: dict[str, int]) -> str:
     days = limits["retention_ms"] / DAY_MS
     a_minute, at_once = limits["messages_per_minute"], limits["messages_at_once"]
-    return f"it keeps messages {days:g} days, and takes {a_minute} a minute of one identity, {at_once} at once"
+    blob = limits["blob_bytes_max"]
+    attachments = f"attachments of up to {blob / 2**20:.4g} MiB" if blob else "no attachments"
+    return (
+        f"it keeps messages {days:g} days, and takes {a_minute} a minute of one identity, {at_once} at once, "
+        f"and {attachments}"
+    )
 
 
 async def greet(host: str, port: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import sys
 import click
 
 from chaton.cli.common import answer, command, json_option, parse_address, parse_pin
+from chaton.cli.known import complete_person, complete_room
 from chaton.errors import UsageError
 
 
@@ -66,7 +67,7 @@ def rooms(as_json: bool) -> None:
   chaton invite ops --post-only                       for a bot that sends alerts and reads nothing
 """,
 )
-@click.argument("room_name", metavar="ROOM")
+@click.argument("room_name", metavar="ROOM", shell_complete=complete_room)
 @click.option("--uses", type=click.IntRange(1, 1_000), default=1, show_default=True, help="How many may join by it.")
 @click.option("--expires", metavar="TIME", default="24h", show_default=True, help="Such as 30m, 24h, 7d.")
 @click.option("--guest", is_flag=True, help="Their keys live a day instead of two weeks.")
@@ -75,8 +76,9 @@ def rooms(as_json: bool) -> None:
 @json_option
 def invite(*, room_name: str, uses: int, expires: str, guest: bool, post_only: bool, qr: bool, as_json: bool) -> None:
     """Print an invite link, alone on standard output. Whoever holds it can join: send it over a channel you trust."""
-    from chaton.client.requests import Invite, LinkText
-    from chaton.client.slash import parse_duration_ms
+    from chaton.client.duration import parse_duration_ms
+    from chaton.client.replies import LinkText
+    from chaton.client.requests import Invite
 
     life_ms = parse_duration_ms(expires)
     request = Invite(room=room_name, uses=uses, life_ms=life_ms, guest=guest, post_only=post_only)
@@ -108,7 +110,7 @@ def show_qr(link: str) -> None:
 
 
 @command("invites")
-@click.argument("room_name", metavar="ROOM")
+@click.argument("room_name", metavar="ROOM", shell_complete=complete_room)
 @json_option
 def invites(room_name: str, as_json: bool) -> None:
     """The invites that are live: number, uses left, when they end, whose they are."""
@@ -118,7 +120,7 @@ def invites(room_name: str, as_json: bool) -> None:
 
 
 @command("uninvite", examples="  chaton invites ops\n  chaton uninvite ops 12\n")
-@click.argument("room_name", metavar="ROOM")
+@click.argument("room_name", metavar="ROOM", shell_complete=complete_room)
 @click.argument("number", metavar="N", type=click.IntRange(1))
 @json_option
 def uninvite(room_name: str, number: int, as_json: bool) -> None:
@@ -129,7 +131,7 @@ def uninvite(room_name: str, number: int, as_json: bool) -> None:
 
 
 @command("members")
-@click.argument("room_name", metavar="ROOM")
+@click.argument("room_name", metavar="ROOM", shell_complete=complete_room)
 @json_option
 def members(room_name: str, as_json: bool) -> None:
     """Who is in a room, and who waits: nick, role, the first digits of the identity."""
@@ -139,7 +141,7 @@ def members(room_name: str, as_json: bool) -> None:
 
 
 @command("log")
-@click.argument("room_name", metavar="ROOM")
+@click.argument("room_name", metavar="ROOM", shell_complete=complete_room)
 @json_option
 def log(room_name: str, as_json: bool) -> None:
     """The moderation log: every act and whose signature it bears. This machine has checked each of them."""
@@ -149,8 +151,8 @@ def log(room_name: str, as_json: bool) -> None:
 
 
 @command("verify", examples="  chaton verify ops bob\n  chaton verify ops bob --ok       after you have compared it\n")
-@click.argument("room_name", metavar="ROOM")
-@click.argument("who", metavar="[WHO]", required=False, default="")
+@click.argument("room_name", metavar="ROOM", shell_complete=complete_room)
+@click.argument("who", metavar="[WHO]", required=False, default="", shell_complete=complete_person)
 @click.option("--ok", is_flag=True, help="You have compared it, and it is equal. After a fork: go on sending.")
 @json_option
 def verify(room_name: str, who: str, ok: bool, as_json: bool) -> None:

@@ -23,7 +23,9 @@ from chaton.errors import ChatonError, StoreError, Unreachable, UsageError
 if TYPE_CHECKING:
     from chaton.cli.child import RunningRelay
     from chaton.cli.face import Backend
-    from chaton.client.requests import AnyRequest, RoomFacts
+    from chaton.client.replies import RoomFacts
+    from chaton.client.requests import AnyRequest
+    from chaton.tui.screens import Invitation
 
 DEFAULT_LISTEN: Final = "127.0.0.1:5555"
 DEFAULT_ROOM: Final = "lobby"
@@ -93,9 +95,9 @@ async def _up(wish: _Wish, directory: Path) -> int:
         facts = await _room(opened, wish, chosen, relay.pin)
         _keep(directory, replace(chosen, room=facts.room))
         link = await _link(opened, facts.room, wish.uses)
-        _show(link, wish, facts, chosen)
+        invitation = _show(link, wish, facts, chosen)
         try:
-            return await _stay(opened, wish, facts, relay)
+            return await _stay(opened, wish, facts, relay, invitation)
         finally:
             if relay.process is not None:
                 tell("stopping the relay; chaton up starts it again")
@@ -273,9 +275,10 @@ async def _is_taken(host: str, port: int) -> bool:
 
 async def _room(opened: "Backend", wish: _Wish, chosen: _Chosen, pin: str) -> "RoomFacts":
     """The room of the last time, or the one of that name on this relay; else a new one."""
-    from chaton.cli.asking import default_nick
+    from chaton.cli.asking import ask_nick, default_nick, has_window
     from chaton.cli.relaying import netloc
-    from chaton.client.requests import Create, Open, RoomFacts, RoomList, Rooms
+    from chaton.client.replies import RoomFacts, RoomList
+    from chaton.client.requests import Create, Open, Rooms
 
     there = netloc(chosen.host, chosen.port)
     known = [one for one in (await _ask(opened, Rooms(), RoomList)).rooms if one.status == "in" and not one.peer]
@@ -287,13 +290,15 @@ async def _room(opened: "Backend", wish: _Wish, chosen: _Chosen, pin: str) -> "R
             hint = "leave --listen and --host out, or make a room for the new address: --room NAME"
             raise UsageError(f"the room {one.name} is at {one.relay}, and its links say so", hint=hint)
         return await _ask(opened, Open(room=one.room), RoomFacts)
-    nick = wish.nick or default_nick() or "owner"
+    asked = ask_nick() if wish.nick is None and has_window() and not wish.plain else default_nick()
+    nick = wish.nick or asked or "owner"
     request = Create(name=wanted, host=chosen.host, port=chosen.port, pin=pin, nick=nick)
     return await _ask(opened, request, RoomFacts)
 
 
 async def _link(opened: "Backend", room: str, uses: int) -> str:
-    from chaton.client.requests import Invite, LinkText
+    from chaton.client.replies import LinkText
+    from chaton.client.requests import Invite
 
     return (await _ask(opened, Invite(room=room, uses=uses), LinkText)).link
 
@@ -304,28 +309,42 @@ async def _ask(opened: "Backend", request: "AnyRequest", kind: type[_Kind]) -> _
     return reply
 
 
-def _show(link: str, wish: _Wish, facts: "RoomFacts", chosen: _Chosen) -> None:
-    """Show the link: alone on standard output, what to do with it beside it."""
+def _show(link: str, wish: _Wish, facts: "RoomFacts", chosen: _Chosen) -> "Invitation | None":
+    """Show the link: alone on standard output, what to do with it beside it; or give it to the window to show."""
+    from chaton.cli.asking import has_window
     from chaton.cli.output import put, tell
 
     people = "one person" if wish.uses == 1 else f"{wish.uses} people"
-    tell(f"{facts.name} is open. This link lets {people} in within 24 hours; they run: chaton join")
+    about = f"{facts.name} is open. This link lets {people} in within 24 hours; they run: chaton join"
+    if not wish.plain and has_window():
+        from chaton.tui.screens import Invitation
+
+        return Invitation(link, about, _who_reaches(chosen))
+    tell(about)
     put(link, "bold")
-    if _is_address(chosen.host) and ip_address(chosen.host).is_loopback:
-        tell("only this machine reaches the relay; for others: chaton up --listen 0.0.0.0:5555 --room NAME")
+    tell(_who_reaches(chosen))
     if not wish.attended:
         tell("no terminal: the relay runs until SIGTERM")
+    return None
 
 
-async def _stay(opened: "Backend", wish: _Wish, facts: "RoomFacts", relay: "RunningRelay") -> int:
-    from chaton.cli.talking import make_chat
-    from chaton.cli.typing_in import marked_pastes, read_lines
+def _who_reaches(chosen: _Chosen) -> str:
+    """Who can come to this relay, by the address that its links name."""
+    if _is_address(chosen.host) and ip_address(chosen.host).is_loopback:
+        return "only this machine reaches the relay; for others: chaton up --listen 0.0.0.0:5555 --room NAME"
+    return f"everybody reaches the relay who reaches {chosen.host}, port {chosen.port}; only links let people in"
+
+
+async def _stay(
+    opened: "Backend", wish: _Wish, facts: "RoomFacts", relay: "RunningRelay", invitation: "Invitation | None"
+) -> int:
+    from chaton.cli.talking import talk
+    from chaton.cli.typing_in import read_lines
     from chaton.client.requests import Open
 
     if wish.attended:
         async with aclosing(read_lines(_STDIN)) as lines:
-            with marked_pastes(_STDIN):
-                return await make_chat(opened, as_json=False, plain=wish.plain).run(Open(room=facts.room), lines)
+            return await talk(opened, Open(room=facts.room), lines, plain=wish.plain, invitation=invitation)
     if relay.process is None:
         await asyncio.Event().wait()
     else:

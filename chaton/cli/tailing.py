@@ -5,14 +5,17 @@ import time
 from chaton.cli import events
 from chaton.cli.common import backend
 from chaton.cli.face import Backend
-from chaton.cli.lines import Narrator, end_sentence
+from chaton.cli.lines import Narrator
 from chaton.cli.output import put, put_json, tell
-from chaton.client.news import AnyNotice, ConnectionChanged, room_of
-from chaton.client.requests import LineFacts, Lines, Open, RoomFacts, Tail
-from chaton.client.slash import parse_duration_ms
+from chaton.client.duration import parse_duration_ms
+from chaton.client.news import AnyNotice, ConnectionChanged, Progress, room_of
+from chaton.client.replies import LineFacts, Lines, RoomFacts
+from chaton.client.requests import Open, Tail
+from chaton.client.words import end_sentence
 from chaton.limits import SECOND_MS
 from chaton.session.notices import Ended, Joined, PresenceChanged, Said
 
+_NOT_SAID = Joined | PresenceChanged | Progress  # What comes and goes is no part of what a room has said.
 _EXIT_REFUSED = 3
 _EXIT_UNREACHABLE = 4
 _EXIT_SECURITY = 5
@@ -76,7 +79,7 @@ async def follow_room(room: str, *, after: int, since: str | None, count: int | 
             if isinstance(notice, ConnectionChanged):
                 if _connection(notice, facts):
                     return _EXIT_SECURITY if notice.code == "security" else _EXIT_UNREACHABLE
-            elif str(room_of(notice) or "") == facts.room and not isinstance(notice, Joined | PresenceChanged):
+            elif str(room_of(notice) or "") == facts.room and not isinstance(notice, _NOT_SAID):
                 if not isinstance(notice, Said) or notice.seq > after:
                     printer.notice(notice)
                 if isinstance(notice, Ended):

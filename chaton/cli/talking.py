@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from chaton.cli.common import backend, command, json_option, perform, run
+from chaton.cli.common import backend, command, json_option, perform, room_argument, run
 from chaton.errors import Refused, Unreachable, UsageError
 
 if TYPE_CHECKING:
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from chaton.cli.face import Backend
     from chaton.cli.typing_in import Line
     from chaton.client.requests import AnyRequest
+    from chaton.tui.screens import Invitation
 
 EXIT_TERMINATED: Final = 143
 _STDIN: Final = 0
+_PATIENCE_S: Final = 30.0
 _NICK_ATTEMPTS: Final = 5
 
 _plain_option = click.option(
@@ -52,7 +54,7 @@ def join(link: str | None, nick: str | None, plain: bool, as_json: bool) -> None
 
 
 @command("open", examples="  chaton open ops\n  chaton open ops --json < commands\n")
-@click.argument("room", metavar="ROOM")
+@room_argument
 @_plain_option
 @_json_lines_option
 def open_(room: str, plain: bool, as_json: bool) -> None:
@@ -60,6 +62,14 @@ def open_(room: str, plain: bool, as_json: bool) -> None:
     from chaton.client.requests import Open
 
     end_with(_staying(Open(room=room), as_json=as_json, plain=plain))
+
+
+async def look_around() -> int:
+    """Open the window on every room of the profile."""
+    from chaton.tui.start import run_window
+
+    async with backend(create_profile=True, lasting=True) as opened:
+        return await run_window(opened)
 
 
 def end_with(client: Coroutine[Any, Any, int], *, terminated: int = EXIT_TERMINATED) -> None:
@@ -83,14 +93,16 @@ async def _until_terminated(client: Coroutine[Any, Any, int], exit_code: int) ->
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, terminate)
     try:
-        return await task
+        code = await task
     except asyncio.CancelledError:
-        if is_terminated:
-            return exit_code
-        raise
+        if not is_terminated:
+            raise
+        code = exit_code
     finally:
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
+    # The window takes being cancelled as if somebody had quit.
+    return exit_code if is_terminated else code
 
 
 def make_chat(opened: "Backend", *, as_json: bool, plain: bool) -> "Chat":
@@ -105,24 +117,71 @@ def make_chat(opened: "Backend", *, as_json: bool, plain: bool) -> "Chat":
 
 
 async def _staying(request: "AnyRequest", *, as_json: bool, plain: bool) -> int:
-    from chaton.cli.typing_in import marked_pastes, read_lines
+    from chaton.cli.typing_in import read_lines
 
     async with backend(lasting=True) as opened, aclosing(read_lines(_STDIN)) as lines:
-        chat = make_chat(opened, as_json=as_json, plain=plain)
+        return await talk(opened, request, lines, as_json=as_json, plain=plain)
+
+
+async def talk(
+    opened: "Backend",
+    request: "AnyRequest",
+    lines: AsyncIterator["Line"],
+    *,
+    as_json: bool = False,
+    plain: bool = False,
+    invitation: "Invitation | None" = None,
+) -> int:
+    """Enter a room by a ``Join`` or ``Open`` and stay: in the window where there can be one, else line by line."""
+    from chaton.cli.asking import has_window
+    from chaton.cli.typing_in import marked_pastes
+
+    if as_json or plain or not has_window():
         with marked_pastes(_STDIN):
-            return await chat.run(request, lines)
+            return await make_chat(opened, as_json=as_json, plain=plain).run(request, lines)
+    from chaton.tui.start import run_window
+
+    return await run_window(opened, await _entered(opened, request), invitation)
+
+
+async def _entered(opened: "Backend", request: "AnyRequest") -> str:
+    """The id of the room to show: one that is known is shown before its relay has answered."""
+    from chaton.client.replies import Lines, RoomFacts
+    from chaton.client.requests import Open, Page
+
+    if isinstance(request, Open):
+        known = await opened.perform(Page(room=request.room, limit=1))
+        assert isinstance(known, Lines)
+        return known.room
+    saying = asyncio.create_task(_say_that_one_waits(opened))
+    try:
+        facts = await opened.perform(request)
+    finally:
+        saying.cancel()
+    assert isinstance(facts, RoomFacts)
+    return facts.room
+
+
+async def _say_that_one_waits(opened: "Backend") -> None:
+    """An admin may have to let one in, which takes as long as it takes."""
+    from chaton.cli.lines import Narrator
+    from chaton.cli.output import tell
+    from chaton.session.notices import Waiting
+
+    async for notice in opened.notices():
+        if isinstance(notice, Waiting):
+            tell(Narrator().notice(notice))
 
 
 async def _joining(link: str | None, nick: str | None, *, as_json: bool, plain: bool) -> int:
-    from chaton.cli.typing_in import marked_pastes, read_lines
+    from chaton.cli.typing_in import read_lines
 
     async with aclosing(read_lines(_STDIN)) as lines:
         given = link if link is not None and link != "-" else await _next_line(lines, "invite link: ", of=link)
         room = _room_of(given)
         async with backend(create_profile=True, lasting=True) as opened:
             request = await _request_to_join(opened, given.strip(), room, nick, lines)
-            with marked_pastes(_STDIN):
-                return await _join_under_some_nick(opened, request, lines, as_json=as_json, plain=plain)
+            return await _join_under_some_nick(opened, request, lines, as_json=as_json, plain=plain)
 
 
 def _room_of(link: str) -> str:
@@ -141,7 +200,8 @@ async def _request_to_join(
     opened: "Backend", link: str, room: str, nick: str | None, lines: AsyncIterator["Line"]
 ) -> "AnyRequest":
     """Join, or open where one is in already."""
-    from chaton.client.requests import Join, Open, RoomList, Rooms
+    from chaton.client.replies import RoomList
+    from chaton.client.requests import Join, Open, Rooms
 
     known = await opened.perform(Rooms())
     assert isinstance(known, RoomList)
@@ -159,7 +219,7 @@ async def _join_under_some_nick(
 
     for attempt in range(2, _NICK_ATTEMPTS + 2):
         try:
-            return await make_chat(opened, as_json=as_json, plain=plain).run(request, lines)
+            return await talk(opened, request, lines, as_json=as_json, plain=plain)
         except (Refused, UsageError) as refusal:
             is_nick = isinstance(request, Join) and (isinstance(refusal, UsageError) or refusal.code == "nick-taken")
             if not is_nick or not sys.stdin.isatty():
@@ -202,47 +262,77 @@ async def _next_line(lines: AsyncIterator["Line"], question: str, *, of: str | N
   df -h / | chaton send ops                           what comes by a pipe is one message
   chaton send ops -m "-5 degrees" --timeout 10
   chaton send ops --to bob "are you there?"           a direct message
+  chaton send ops --attach plan.pdf "second draft"    a file, and what to say about it
 """,
 )
-@click.argument("room", metavar="ROOM")
+@room_argument
 @click.argument("text", metavar="[TEXT or -]", nargs=-1)
 @click.option("-m", "--message", metavar="TEXT", help="The message; it may begin with a dash.")
 @click.option("--file", metavar="FILE", help="The message is what this file holds; - is standard input.")
+@click.option("--attach", metavar="FILE", help="Send this file; the message, if there is one, is its caption.")
 @click.option("--to", metavar="WHO", default="", help="As a direct message to one member.")
-@click.option("--timeout", metavar="SECONDS", type=click.FloatRange(min=0.1), default=30.0, show_default=True)
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0.1),
+    help="When to give up. [default: 30; none with --attach, while the relay answers]",
+)
 @json_option
 def send(
-    *, room: str, text: tuple[str, ...], message: str | None, file: str | None, to: str, timeout: float, as_json: bool
+    *,
+    room: str,
+    text: tuple[str, ...],
+    message: str | None,
+    file: str | None,
+    attach: str | None,
+    to: str,
+    timeout: float | None,
+    as_json: bool,
 ) -> None:
-    """Send one message. Exit code 0 only when it is in the room.
+    """Send one message, or a file. Exit code 0 only when it is in the room.
 
     TEXT as an argument can be read by other users of this machine; what comes by a pipe cannot. A message that is
     not in the room in time ends with exit code 4; the error says if it may still be on its way.
     """
-    from chaton.client.requests import Send
-    from chaton.limits import TEXT_BYTES_MAX
-
-    said = _text_to_send(" ".join(text), message, file)
-    size = len(said.encode(errors="replace"))
-    if not said.strip():
-        raise UsageError("there is nothing to send", hint="give a TEXT, or pipe it in")
-    if size > TEXT_BYTES_MAX:
-        hint = f"{TEXT_BYTES_MAX:,} is the most: send it in parts, or a place where it can be read"
-        raise UsageError(f"this message has {size:,} bytes, and was not sent", hint=hint)
+    given = bool(text) or message is not None or file is not None
+    said = _text_to_send(" ".join(text), message, file) if given or attach is None else ""
+    if attach is None:
+        _check_text(said)
+    patience = timeout if timeout is not None or attach is not None else _PATIENCE_S
 
     async def sending() -> Any:
         try:
-            async with asyncio.timeout(timeout):
-                return await perform(Send(room=room, text=said, to=to))
+            async with asyncio.timeout(patience):
+                return await _send(room, said, attach, to)
         except TimeoutError as cause:
             hint = "it may be on its way: look at chaton tail before you send it again"
-            raise Unreachable(f"the message was not in the room within {timeout:g} s", hint=hint) from cause
+            raise Unreachable(f"the message was not in the room within {patience:g} s", hint=hint) from cause
 
     reply = run(sending())
     if as_json:
         from chaton.cli.output import put_json
 
         put_json({"v": 1, "event": "sent", "room": reply.room, "seq": reply.seq, "id": reply.id, "ref": 1})
+
+
+async def _send(room: str, text: str, attach: str | None, to: str) -> Any:
+    from chaton.cli.files import send_attached
+    from chaton.client.requests import Send
+
+    if attach is not None:
+        return await send_attached(room, attach, text, to)
+    return await perform(Send(room=room, text=text, to=to))
+
+
+def _check_text(text: str) -> None:
+    from chaton.limits import TEXT_BYTES_MAX
+
+    size = len(text.encode(errors="replace"))
+    if not text.strip():
+        raise UsageError("there is nothing to send", hint="give a TEXT, or pipe it in")
+    if size > TEXT_BYTES_MAX:
+        hint = f"{TEXT_BYTES_MAX:,} is the most: send it in parts, or as a file: --attach FILE"
+        raise UsageError(f"this message has {size:,} bytes, and was not sent", hint=hint)
 
 
 def _text_to_send(text: str, message: str | None, file: str | None) -> str:
@@ -270,7 +360,7 @@ def _text_to_send(text: str, message: str | None, file: str | None) -> str:
   chaton tail ops -f --since 1h                       the last hour, and what is said from now on
 """,
 )
-@click.argument("room", metavar="ROOM")
+@room_argument
 @json_option
 @click.option("--after", metavar="S", type=click.IntRange(0), default=0, help="Only what has a larger number.")
 @click.option("--since", metavar="TIME", help="Only what is younger, such as 30m, 1h, 7d.")

@@ -75,9 +75,10 @@ class Person:
 class Program:
     """A program that stays: lines in, lines out."""
 
-    def __init__(self, args, **env):
+    def __init__(self, args, cwd=None, **env):
         self.process = subprocess.Popen(
             [*COMMAND, *args],
+            cwd=cwd,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

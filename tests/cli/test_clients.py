@@ -25,12 +25,12 @@ KEYS = {
 
 
 def terminal(person, *args, **env):
-    """A program in a terminal of 100 columns."""
+    """A program in a terminal of 100 columns, line by line."""
     command = [*COMMAND[1:], "--profile", str(person.profile), *args]
     spawned = pexpect.spawn(
         COMMAND[0],
         command,
-        env=environment(**env),
+        env=environment(**({"CHATON_PLAIN": "1"} | env)),
         dimensions=(30, 100),
         timeout=PATIENCE_S,
         encoding="utf-8",

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from chaton.cli import lines, plain
-from chaton.client import requests
+from chaton.client import replies
 from chaton.client.dial import reason
 from chaton.client.news import ConnectionChanged
 from chaton.identity.ids import Pin
@@ -15,7 +15,7 @@ from chaton.session.text import clean_line
 
 def facts(**more):
     given = {"room": "r", "name": "ops", "topic": "", "nick": "ada", "identity": "i", "status": "in", "relay": "x:1"}
-    return requests.RoomFacts(**given | more)
+    return replies.RoomFacts(**given | more)
 
 
 def test_further_lines_of_a_topic_are_marked():
@@ -29,7 +29,7 @@ def test_further_lines_of_a_topic_are_marked():
 )
 def test_nicks_are_short_and_have_no_brackets(nick, shown):
     assert lines.nick(nick) == shown
-    said = requests.LineFacts(
+    said = replies.LineFacts(
         seq=1, at=0, id="a", sender=nick, identity="i", kind="text", text="hi", to=None, own=False, re=None
     )
     assert lines.Narrator().line(said).endswith(f" <{shown}> hi")
@@ -38,10 +38,10 @@ def test_nicks_are_short_and_have_no_brackets(nick, shown):
 def test_an_invite_that_is_too_old_is_marked():
     now = time.time_ns() // 1_000_000
     live = [
-        requests.InviteFacts(n=n, uses_left=1, expires=at, guest=False, post_only=False, creator="ada")
+        replies.InviteFacts(n=n, uses_left=1, expires=at, guest=False, post_only=False, creator="ada")
         for n, at in ((1, now - 1_000), (2, now + 60_000))
     ]
-    old, young = lines.of_reply(requests.InviteList(room="r", invites=live), lines.Narrator())
+    old, young = lines.of_reply(replies.InviteList(room="r", invites=live), lines.Narrator())
     assert "expired" in old
     assert "until" in young
 

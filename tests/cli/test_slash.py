@@ -1,9 +1,26 @@
 """What a typed line means."""
 
+from pathlib import Path
+
 import pytest
 
 from chaton.client import slash
-from chaton.client.requests import Act, Ignore, Invite, Log, Members, Open, Search, Send, Verify, Whois
+from chaton.client.duration import parse_duration_ms
+from chaton.client.incoming import default_directory
+from chaton.client.requests import (
+    Act,
+    GetFile,
+    Ignore,
+    Invite,
+    Log,
+    Members,
+    Open,
+    Search,
+    Send,
+    SendFile,
+    Verify,
+    Whois,
+)
 from chaton.client.slash import Ask, Local, Place, parse
 from chaton.errors import UsageError
 from chaton.limits import TEXT_BYTES_MAX
@@ -56,6 +73,16 @@ def act(what, **more):
         ("/delete ^", send(kind="delete", re="ab" * 32)),
         ("/react #12 👍", send("👍", kind="react", re="cd" * 32)),
         ("/unreact #12 👍", send("👍", kind="react", re="cd" * 32, add=False)),
+        ("/send /tmp/x", SendFile(room="r", path="/tmp/x")),
+        ("/send /tmp/x  look at page 3", SendFile(room="r", path="/tmp/x", text="look at page 3")),
+        ('/send "/tmp/my plan" it\'s new', SendFile(room="r", path="/tmp/my plan", text="it's new")),
+        ("/send '/tmp/my plan'", SendFile(room="r", path="/tmp/my plan")),
+        (r"/send /tmp/my\ plan\\ new", SendFile(room="r", path="/tmp/my plan\\", text="new")),
+        ("/file x", SendFile(room="r", path=str(Path.cwd() / "x"))),
+        ("/send ~/x", SendFile(room="r", path=str(Path.home() / "x"))),
+        ("/get #12", GetFile(room="r", re="cd" * 32, directory=str(default_directory()))),
+        ("/get ^ /tmp", GetFile(room="r", re="ef" * 32, directory="/tmp")),
+        ('/get 0123abcd "my files"', GetFile(room="r", re="0123abcd", directory=str(Path.cwd() / "my files"))),
         ("/nick carol", act("nick", text="carol")),
         ("/topic new topic", act("topic", text="new topic")),
         ("/topic", Open(room="r")),
@@ -115,7 +142,7 @@ def test_some_commands_are_for_the_program(line, expected):
     [
         "/etc/passwd is broken", "/", "/ text", "/msg", "/msg alice", "/kick", "/me", "/reply", "/reply #12",
         "/reply bad text", "/edit #12", "/react #12", "/react #12 two words", "/react #12 " + "x" * 33, "/role alice",
-        "/role alice king", "/nick", "/search", "/invite 0", "/invite 1001", "/invite soon", "/whois",
+        "/role alice king", "/nick", "/search", "/send", '/send "/tmp/x', '/send "" text', "/get", "/get x /tmp", "/invite 0", "/invite 1001", "/invite soon", "/whois",
     ],
 )  # fmt: skip
 def test_what_is_no_command_is_never_sent(line):
@@ -183,10 +210,10 @@ def test_every_command_has_its_help():
     ("text", "expected"), [("30s", 30_000), ("90m", 5_400_000), ("24h", 86_400_000), ("2w", 1_209_600_000)]
 )
 def test_lengths_of_time(text, expected):
-    assert slash.parse_duration_ms(text) == expected
+    assert parse_duration_ms(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "0h", "1", "h", "-1h", "1.5h", "1y", "1h30m", "٣h"])
 def test_what_is_no_length_of_time(text):
     with pytest.raises(UsageError):
-        slash.parse_duration_ms(text)
+        parse_duration_ms(text)
