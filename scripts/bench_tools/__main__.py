@@ -12,6 +12,7 @@ from typing import Any
 
 import client_side
 import table
+import window
 from generator import BUILD_HINT, Generator
 from loads import LOADS, QUICK, Load
 from servers import CHATON, CHATON_ON_DISK, FLOOR, PEERS, RAISED, Place, Server, make_certificate, running
@@ -32,13 +33,15 @@ def main() -> int:
         lines = _measure_relays(chosen, directory, options, notes) if chosen else []
         if _is_chosen("client", options):
             lines += ["", *client_side.table(quick=options.quick, tell=_tell)]
+        if _is_chosen("window", options):
+            lines += ["", *window.table(tell=_tell)]
     print("\n".join(lines))
     print("\n" + "\n".join(f"- {note}" for note in notes))
     return 0
 
 
 def _options() -> argparse.Namespace:
-    keys = [*(load.key for load in LOADS), "client"]
+    keys = [*(load.key for load in LOADS), "client", "window"]
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about a minute: fewer loads, one round, shorter runs")
     parser.add_argument("--only", metavar="KEY", action="append", choices=keys, help=f"of: {', '.join(keys)}")
