@@ -205,5 +205,5 @@ def _wrong(facts: RoomFacts) -> str:
             "stopped": "disconnected, and no admin removed you; /reconnect tries again",
         }
         why = f": {facts.trouble}" if facts.trouble else ""
-        return state.get(facts.connection, "offline, trying again") + why + "; what you type is kept and sent later"
+        return state.get(facts.connection, "offline, trying again") + "; what you type is kept and sent later" + why
     return ""

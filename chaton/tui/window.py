@@ -27,7 +27,7 @@ from chaton.tui.people import MemberPanel, line_facts_text
 from chaton.tui.screens import Choice, Chooser, Invitation, LinkPanel, Question, TextPanel
 from chaton.tui.talk import Talk
 
-_DRAW_S: Final = 0.03  # What changes in a burst is drawn together.
+_DRAW_S: Final = 0.05  # What changes in a burst is drawn together.
 _MINUTE_S: Final = 5  # How often what says "4 min ago" is drawn anew.
 _DRAFT_S: Final = 2
 _QUIT_MS: Final = 2_000  # Two Ctrl+C within this end the program.

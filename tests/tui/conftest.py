@@ -1,4 +1,4 @@
-"""A real relay and real clients, for windows over them."""
+"""A real relay and people with profiles, as the library's own tests have them."""
 
 from tests.client.conftest import cable, house, pair, town
 

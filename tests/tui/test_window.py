@@ -457,6 +457,17 @@ async def test_a_chosen_message_is_answered():
         assert (asked.kind, asked.text, asked.re) == ("reply", "yes", line(2, "").id)
 
 
+async def test_choosing_goes_on_above_what_is_laid_out():
+    async with opened(Scripted(lines=lines(600))) as (window, pilot):
+        timeline = window.talk.timeline
+        await window.desk.turn_back()
+        await shows(pilot, "said 600")
+        timeline.chosen = timeline._blocks[0].item.seq
+        timeline.focus()
+        await pilot.press("up")
+        await shows(pilot, "#300  r reply", "│ said 300")
+
+
 async def test_an_own_message_is_edited_from_what_it_says():
     backend = Scripted(lines={ROOM: [line(1, "teh plan", own=True)]})
     async with opened(backend) as (window, pilot):
@@ -517,10 +528,10 @@ async def test_a_click_chooses_a_message_and_one_beside_leaves_typing_where_it_w
         assert typed(window) == "typed"
 
 
-async def test_a_click_on_the_scrollbar_leaves_typing_where_it_was():
+async def test_a_mouse_that_is_drawn_across_leaves_typing_where_it_was():
     async with opened(Scripted(lines=lines(200))) as (window, pilot):
-        bar = window.talk.timeline.vertical_scrollbar
-        await pilot.click(bar, offset=(0, 3))
+        await pilot.mouse_down(window.talk.timeline, offset=(30, 5))
+        await pilot.mouse_up(window._title)
         await pilot.press(*"typed")
         assert typed(window) == "typed"
 
@@ -691,7 +702,7 @@ async def test_an_invite_is_shown_as_a_panel():
         ({"pending": True}, "! waiting to be let in by an admin"),
         ({"status": "joining"}, "! waiting to be let in by an admin"),
         ({"connection": "connecting"}, "! connecting…; what you type is kept and sent later"),
-        ({"connection": "offline", "trouble": "refused"}, "! offline, trying again: refused; what you type is kept"),
+        ({"connection": "offline", "trouble": "refused"}, "! offline, trying again; what you type is kept and sent later: refused"),
         ({"connection": "stopped"}, r"! .*disconnected.*; /reconnect tries again"),
     ],
 )  # fmt: skip
