@@ -16,6 +16,20 @@ from chaton.session.notices import Said
 
 _QUOTE_CHARACTERS = 40
 _NS_IN_MS = 1_000_000
+_FORMS: Final = {
+    "text": "<{who}> {text}",
+    "action": "* {who} {text}",
+    "reply": "<{who}> (to {about}) {text}",
+    "edit": "* {who} changed {about} to: {text}",
+    "delete": "* {who} took back {about}",
+    "react": "* {who} reacts {text} to {about}",
+    "unreact": "* {who} takes {text} back from {about}",
+    "file": "<{who}> sent a file: {file}, {size}, /get {number}{caption}",
+    "deleted": "* a message of {who} that was taken back",
+    "redacted": "* a message of {who} that was removed",
+    "record": "* {text}",
+    "unread": "* a message of {who} that cannot be shown: {text}",
+}
 
 
 @dataclass(slots=True)
@@ -49,29 +63,15 @@ class Narrator:
 
     def _said(self, line: LineFacts) -> str:
         who = f"{nick(line.sender)} -> {nick(line.to)}" if line.to else nick(line.sender)
-        match line.kind:
-            case "text":
-                return f"<{who}> {line.text}"
-            case "action":
-                return f"* {who} {line.text}"
-            case "reply":
-                return f"<{who}> (to {self._about(line.re)}) {line.text}"
-            case "edit":
-                return f"* {who} changed {self._about(line.re)} to: {line.text}"
-            case "delete":
-                return f"* {who} took back {self._about(line.re)}"
-            case "react":
-                return f"* {who} reacts {line.text} to {self._about(line.re)}"
-            case "unreact":
-                return f"* {who} takes {line.text} back from {self._about(line.re)}"
-            case "file":
-                # A direct message is shown in whatever room one is, where its number would be another message's.
-                number = line.id[:8] if line.to else line.seq
-                caption = f": {line.text}" if line.text else ""
-                return f"<{who}> sent a file: {line.file}, {size_text(line.file_size)}, /get {number}{caption}"
-            case "deleted" | "redacted":
-                return f"* a message of {who} that was {'taken back' if line.kind == 'deleted' else 'removed'}"
-        return f"* {who} sent something this version cannot show"
+        form = _FORMS.get(line.kind, "* {who} sent something this version cannot show")
+        about = self._about(line.re) if "{about}" in form else ""
+        # A direct message is shown in whatever room one is, where its number would be another message's.
+        number = line.id[:8] if line.to else line.seq
+        caption = f": {line.text}" if line.text else ""
+        return form.format(
+            who=who, text=line.text, about=about, file=line.file, size=size_text(line.file_size), number=number,
+            caption=caption,
+        )  # fmt: skip
 
     def _about(self, message: str | None) -> str:
         sender, text = self.said.get(message or "", ("", ""))
