@@ -180,13 +180,12 @@ def check_invited(room: Room, link: Link) -> None:
 
 
 def offer_join(room: Room, link: Link, nick: str) -> Errand[frames.Accepted]:
-    """Sign JOIN at the head until it is taken; the entry keeps the signed bytes, so a lost answer is asked again."""
+    """Sign JOIN at the head until it is taken. Until then nothing is kept: an earlier time here may be there."""
     signer = invite_signer(link.seed)
     for _ in range(SUBMIT_ATTEMPTS_MAX):
         if not room.entry.join:
             acts.refuse_taken(room, nick)
             room.entry.join = signed_join(room, signer, nick, link).raw
-            room.context.keep(room.entry)
         try:
             accepted: frames.Accepted = yield frames.Submit(0, link.room, room.entry.join)
         except HeadMoved as moved:

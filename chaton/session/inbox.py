@@ -55,7 +55,6 @@ class Inbox:
         match outcome:
             case Held():
                 entry.state = "held"
-                self.context.keep(entry)
                 self.context.keep(HeldEntry(room=self.view.room, s=entry.s, n=self.view.n, raw=raw))
             case Unopened():
                 entry.state, entry.reason = "unopened", outcome.reason
@@ -79,8 +78,8 @@ class Inbox:
         nick = self.teller.called(opened.sender)
         lost = opened.lost + opened.lost_before
         if lost:
-            what = "were deleted by the relay's retention" if opened.pruned else "are withheld by the relay or lost"
-            detail = f"{lost} message{'s' * (lost > 1)} of {nick} before this {what}"
+            what = "deleted by the relay's retention" if opened.pruned else "withheld by the relay, or lost"
+            detail = f"{lost} message{'s' * (lost > 1)} of {nick} before this: {what}"
             self._warn("pruned" if opened.pruned else "withheld", detail, opened.s)
         if opened.doubled:
             detail = f"the relay refused the last {opened.doubled} of {nick} and showed them anyway: look for repeats"
@@ -116,7 +115,7 @@ class Inbox:
         self.context.keep(self.entry)
         self.sender.pump()
 
-    def _warn(self, code: str, detail: str, seq: int = 0) -> None:
+    def _warn(self, code: str, detail: str, seq: int) -> None:
         self.context.tell(Warned(self.view.room, code, clean_line(detail), seq))
 
     def take_grant(self, sender: Identity, grant: Grant) -> None:

@@ -34,7 +34,7 @@ class RoomEntry(Entry):
         status: joining, in, out, stopped (the relay showed an impossible log).
         first_s: The event of the own JOIN, ``first_t`` its T and ``first_n`` its number as a record; events before
             it are not ours to know.
-        join: The signed JOIN, until the relay has answered it.
+        join: The signed JOIN, while the relay is asked to take it; always empty in what is kept.
         why: Once out: a word and a sentence.
         forked: Sending is stopped until a person has compared codes.
         claimants: Memberships that claim another history, until a person has looked at it.

@@ -123,7 +123,7 @@ class Opener:
         Raises:
             AttachmentRefused: size, where some of it is missing; hash.
         """
-        if self._left or self._rest:
+        if self._left:
             raise AttachmentRefused("a file that is shorter than its message says", reason="size")
         # SecretBox alone lets one ciphertext open under two keys, and two ciphertexts of one size under one key;
         # the hash in the signed message names this one. It is no secret, so a plain comparison gives nothing away.

@@ -4,16 +4,17 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { hex, Refused } from "./bytes.mjs";
 
-const folder = process.argv[2];
+const [folder, own] = process.argv.slice(2);
 export const report = { agreed: {}, differ: [] };
 let file;
 
 // A number that JavaScript cannot hold is read as text; BigInt takes both.
-export function load(name) {
+export function load(name, from = folder) {
   file = name;
   report.agreed[name] = 0;
-  return JSON.parse(readFileSync(join(folder, `${name}.json`), "utf8").replace(/: (\d{16,})/g, ': "$1"'));
+  return JSON.parse(readFileSync(join(from, `${name}.json`), "utf8").replace(/: (\d{16,})/g, ': "$1"'));
 }
+export const loadOwn = (name) => load(name, own); // Cases that are no part of the protocol's vectors.
 
 // Compares what the vector says with what came out, both as JSON without regard to BigInt and bytes.
 export const plain = (value) =>

@@ -24,6 +24,7 @@ from tests.interop.crooked import flip_last_byte, lose_a_parcel
 from tests.wire.test_codec import OF_RELAY
 
 VECTORS = Path(__file__).parents[1] / "vectors"
+IDENTITY = Path(__file__).parents[1] / "identity"
 
 
 def is_change(action: str, nick: str):
@@ -40,10 +41,11 @@ def chain_of(sent: dict) -> bytes:
 
 
 def test_vectors(second):
-    done = subprocess.run(["node", second / "vectors.mjs", VECTORS], capture_output=True, text=True, check=True)
+    command = ["node", second / "vectors.mjs", VECTORS, IDENTITY]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     report = json.loads(done.stdout)
     assert report["differ"] == []
-    assert set(report["agreed"]) == {path.stem for path in VECTORS.glob("*.json")}
+    assert set(report["agreed"]) == {path.stem for path in (*VECTORS.glob("*.json"), *IDENTITY.glob("*.json"))}
     assert sum(report["agreed"].values()) > 1100
 
 

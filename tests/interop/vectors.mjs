@@ -1,4 +1,5 @@
-// Runs every case of tests/vectors that is about reading: node vectors.mjs FOLDER
+// Runs every case of tests/vectors that is about reading, and the weak signatures of tests/identity:
+//   node vectors.mjs VECTORS IDENTITY
 // Prints one JSON object: per file how many cases agreed, and each that did not.
 
 import { acceptBundle, makeBundle, readBundle } from "./bundle.mjs";
@@ -13,7 +14,7 @@ import { openParcel, sealParcel } from "./parcel.mjs";
 import * as records from "./record.mjs";
 import { directRoom, directState, nextTranscript, Room } from "./room.mjs";
 import { answersNeed } from "./sender.mjs";
-import { like, load, plain, reasonOf, report, same } from "./tally.mjs";
+import { like, load, loadOwn, plain, reasonOf, report, same } from "./tally.mjs";
 import { replay } from "./threads.mjs";
 
 // The states of a log. Histories share their beginnings, and a signature takes milliseconds to check.
@@ -44,6 +45,11 @@ async function signing() {
     same([key, signed, signature], [...made, crypto.sign(label, unhex(seed), unhex(body))], label);
     crypto.verify(label, unhex(key), unhex(body), unhex(signature));
   }
+  await refuseAll(refused);
+  await refuseAll(loadOwn("refused_signatures"));
+}
+
+async function refuseAll(refused) {
   for (const { why, label, public: key, body, signature } of refused) {
     const judge = () => crypto.verify(label, unhex(key), unhex(body), unhex(signature));
     same("signature", await reasonOf(judge), why);

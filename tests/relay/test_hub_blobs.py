@@ -335,6 +335,21 @@ class TestTime:
         dropped = [[write.blob[0] for write in stage.hub.expire(stage.now).writes] for _ in range(4)]
         assert dropped == [[0, 1], [2, 3], [4], []]
 
+    @pytest.mark.parametrize(("at_once", "dropped"), [(3 * PIECE, 1), (3 * PIECE + 1, 2)])
+    def test_dropping_ends_with_the_one_that_fills_the_measure(self, stage, monkeypatch, at_once, dropped):
+        monkeypatch.setattr(depot, "DROPPED_AT_ONCE", at_once)
+        for n in range(3):
+            whole(stage, stage.ann, 3 * PIECE, blob=bytes([n]) * 32)
+        stage.now += 31 * DAY_MS
+        assert len(stage.hub.expire(stage.now).writes) == dropped
+
+    def test_a_room_whose_attachments_are_gone_is_not_counted_any_more(self, stage):
+        put(stage, stage.ann, 0, bytes(PIECE))
+        assert stage.memory.depot._space_of == {stage.script.room: SPACE_MIN}
+        stage.now += UPLOAD_LIFE_MS
+        stage.hub.expire(stage.now)
+        assert stage.memory.depot._space_of == {}
+
 
 class TestMemory:
     def test_what_the_store_has_is_known_after_a_start(self, stage):

@@ -147,6 +147,27 @@ def test_a_message_shown_twice_is_read_once(trio: Trio) -> None:
     assert warnings(trio.ben) == ["undecryptable"]
 
 
+def test_a_message_that_is_refused_and_shown_is_told_when_it_comes_again(trio: Trio) -> None:
+    """Ada is told that her message was refused and seals it anew; by then the others have been shown it."""
+    refused: list[int] = []
+
+    def twist(number: int, frame: frames.AnyRelayFrame) -> list[frames.AnyRelayFrame]:
+        if number == trio.ada.connection and isinstance(frame, frames.Accepted) and not refused:
+            refused.append(frame.ref)
+            return [frames.Refused(frame.ref, "epoch-moved", "the test says so", 0, [])]
+        return [frame]
+
+    trio.world.relay.twist = twist
+    say(trio.ada, trio.room, "pay 100")
+    trio.world.pass_time(2_000)
+    for person in (trio.ben, trio.cyd):
+        assert texts(person).count("pay 100") == 2
+        (warning,) = person.told(Warned)
+        again = person.told(Said)[-1]
+        assert (warning.code, warning.seq) == ("doubled", again.seq)
+        assert "the last 1 of ada" in warning.detail
+
+
 def test_a_message_under_another_senders_name_names_the_true_one(trio: Trio) -> None:
     trio.lie_to(trio.ben, lambda event: [replace(event, sender=bytes(trio.cyd.identity))])
     say(trio.ada, trio.room, "by ada")

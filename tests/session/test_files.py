@@ -82,6 +82,7 @@ def test_a_piece_is_put_and_got(ada: Person, ben: Person, room: RoomId) -> None:
     assert status(ada, room) == len(DATA)
     assert get(ben, room) == DATA
     assert get(ben, room, 40) == DATA[40:]
+    assert get(ben, room, len(DATA) - 1) == DATA[-1:]
 
 
 def test_refusals_of_the_relay_are_told(ada: Person, ben: Person, room: RoomId) -> None:
@@ -133,6 +134,22 @@ def test_a_piece_of_something_else_is_refused(world: World, ada: Person, room: R
     put(ada, room)
     lie(world, frames.BlobPiece, **other)
     refused("bad-attachment", get, ada, room)
+
+
+def test_a_piece_that_ends_behind_the_file_is_refused(world: World, ada: Person, room: RoomId) -> None:
+    put(ada, room)
+    lie(world, frames.BlobPiece, data=bytes(len(DATA) - 39))
+    refused("bad-attachment", get, ada, room, 40)
+
+
+def test_who_is_out_is_refused_and_does_not_wait(ada: Person, ben: Person, room: RoomId) -> None:
+    put(ada, room)
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    ben.restart()
+    ben.world.settle()
+    its = ben.session.rooms[room]
+    for asked in (files.get(its, BLOB, len(DATA), 0), files.put_status(its, BLOB, len(DATA))):
+        refused("not-member", ben.ask, asked)
 
 
 # --- what is shown, kept and forgotten ---

@@ -650,3 +650,77 @@ def test_the_longest_log_is_taken_in_and_no_longer_one() -> None:
             assert desk.answer(frames.RecordsPage(ref, RECORDS_MAX, [b""]))
             assert desk.answer(frames.LogEnd(ref, RECORDS_MAX, bytes(32)))
     assert [len(log.records) for log in told] == [RECORDS_MAX + 1]
+
+
+# --- the last gaps between a rule and the relay's own ---
+
+
+def test_what_the_rooms_rules_do_not_allow_is_not_even_asked(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    world.relay.heard.clear()
+    with pytest.raises(Refused) as caught:
+        ben.ask(ben.session.act(room, acts.info("mine", None)))
+    assert caught.value.code == "not-allowed"
+    assert not heard(world, frames.Submit)
+
+
+def test_two_acts_of_one_client_follow_each_other_and_race_nobody(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    world.relay.heard.clear()
+    tickets = [ada.session.begin(ada.session.act(room, acts.info(None, topic))) for topic in ("first", "second")]
+    world.settle()
+    assert [ada.answers[ticket].n for ticket in tickets] == [2, 3]
+    assert len(heard(world, frames.Submit)) == 2
+
+
+def test_a_log_that_leads_elsewhere_than_the_relay_says_stops_the_room(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ada.disconnect()
+    twist(world, frames.LogEnd, to=None, into=lambda end: [replace(end, head=bytes(32))])
+    ada.connect()
+    world.settle()
+    assert [ended.code for ended in ada.told(Ended)] == ["security"]
+    assert ada.session.rooms[room].entry.status == "stopped"
+
+
+@pytest.mark.parametrize("said", [MOVED, ("turn-taken", 9, ())])
+def test_a_joiner_who_lost_a_race_takes_a_turn(world: World, said: Said) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    link, ben = invite(ada, room), world.person("ben")
+    refuse(world, frames.Submit, said)
+    world.relay.heard.clear()
+    assert ben.ask(ben.session.join(link, "ben")) == room
+    assert (len(heard(world, frames.Submit)), len(heard(world, frames.Turn))) == (2, 1)
+
+
+@pytest.mark.parametrize(("passed_ms", "gives"), [(0, True), (DAY_MS, False)])
+def test_an_admin_gives_a_new_link_while_the_old_one_would_have_held(world: World, passed_ms: int, gives: bool) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    admin = joined(world, ada, room, "admin")
+    ada.ask(ada.session.act(room, acts.role(admin.identity, Role.ADMIN)))
+    ben = world.person("ben")
+    ben.ask(ben.session.join(invite(ada, room, uses=3), "ben"))
+    world.clock.now += passed_ms
+    removed = admin.ask(admin.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    assert removed.lost.uses_left == 2
+    assert (removed.link is not None) is gives
+
+
+def test_a_rejoin_that_was_cut_takes_nothing_of_what_was_there(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    say(ada, room, "one")
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    refuse(world, frames.Submit, MOVED)  # It never arrives.
+    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
+    cut_at(world, ben, frames.Submit)
+    ben.start()
+    assert [str(line.text) for line in ben.session.rooms[room].timeline.backlog()] == ["one"]
+    assert ben.session.rooms[room].entry.why == "kicked"

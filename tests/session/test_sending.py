@@ -1,0 +1,120 @@
+"""What becomes of a message that the relay does not take: sent again as it is, sealed anew, or handed back."""
+
+import pytest
+
+from chaton.identity.ids import MessageId, RoomId
+from chaton.relay.hub.effects import Decision, Reply
+from chaton.session.content import Content, React, Text
+from chaton.session.content import Reply as Answer
+from chaton.session.memory import OutboxEntry
+from chaton.session.notices import Rejected, Warned
+from chaton.session.sender import ATTEMPTS_MAX
+from chaton.wire import frames
+from tests.session.test_reading import kept
+from tests.session.test_refusals import refuse
+from tests.session.world import Person, World, joined, make_room, say, texts
+
+MESSAGE = MessageId(b"m" * 32)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def ada(world: World) -> Person:
+    return world.person("ada")
+
+
+@pytest.fixture
+def room(ada: Person) -> RoomId:
+    return make_room(ada)
+
+
+@pytest.fixture
+def ben(world: World, ada: Person, room: RoomId) -> Person:
+    return joined(world, ada, room, "ben")
+
+
+def refuse_some(world: World, code: str, which: set[int]) -> list[bytes]:
+    """Have the relay refuse those messages of all that are sent from now on, by number; all their envelopes."""
+    sent: list[bytes] = []
+    handle = world.relay.hub.handle
+
+    def decide(session, frame, now):
+        if isinstance(frame, frames.Send):
+            sent.append(frame.envelope)
+            if len(sent) in which:
+                return Decision(now=[Reply(session.id, frames.Refused(frame.ref, code, "the test says so", 0, []))])
+        return handle(session, frame, now)
+
+    world.relay.hub.handle = decide
+    return sent
+
+
+def test_what_comes_too_fast_is_sent_again_as_it_is_and_not_before_its_time(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    sent = refuse_some(world, "limited", {1})
+    say(ada, room, "hello")
+    world.pass_time(199)
+    assert len(sent) == 1
+    world.pass_time(1)
+    assert sent[0] == sent[1]
+    assert texts(ben) == ["hello"]
+
+
+def test_the_relay_says_when_it_may_come_again(world: World, ada: Person, ben: Person, room: RoomId) -> None:
+    refuse(world, frames.Send, ("limited", 5_000, ()))
+    say(ada, room, "hello")
+    world.pass_time(4_999)
+    assert texts(ben) == []
+    world.pass_time(1)
+    assert texts(ben) == ["hello"]
+
+
+def test_what_a_later_message_has_overtaken_is_sealed_anew(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    """Its index is passed: as it is, nobody could read it any more."""
+    sent = refuse_some(world, "limited", {1, 3})
+    for text in ("one", "two"):
+        ada.session.say(room, Text(text), 1)
+    world.settle()
+    world.pass_time(1_000)
+    world.pass_time(1_000)
+    assert sent[2] == sent[0]
+    assert sent[3] not in sent[:3]
+    assert texts(ben) == ["two", "one"]
+    assert [warning.code for warning in ben.told(Warned)] == ["withheld"]  # Between the two it was.
+
+
+def test_what_is_to_be_sealed_anew_is_kept_unsealed(world: World, ada: Person, ben: Person, room: RoomId) -> None:
+    refuse_some(world, "epoch-moved", {1})
+    say(ada, room, "hello")
+    assert [(entry.envelope, entry.attempts) for entry in kept(ada, OutboxEntry)] == [(b"", 1)]
+    world.pass_time(1_000)
+    assert texts(ben) == ["hello"]
+    assert kept(ada, OutboxEntry) == []
+
+
+def test_what_the_relay_never_takes_is_given_up(world: World, ada: Person, ben: Person, room: RoomId) -> None:
+    sent = refuse_some(world, "epoch-moved", set(range(100)))
+    say(ada, room, "hello", ref=7)
+    for _ in range(20):
+        world.pass_time(1_000)
+    assert len(set(sent)) == len(sent) == ATTEMPTS_MAX + 1
+    assert [(one.code, one.ref, one.text) for one in ada.told(Rejected)] == [("epoch-moved", 7, "hello")]
+    assert kept(ada, OutboxEntry) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "text"), [(Text("hello"), "hello"), (Answer(MESSAGE, "yes"), "yes"), (React(MESSAGE, add=True, emoji="x"), "")]
+)  # fmt: skip
+def test_what_is_handed_back_has_its_text(world: World, ada: Person, room: RoomId, content: Content, text: str) -> None:
+    refuse(world, frames.Send, ("too-large", 0, ()))
+    ada.session.say(room, content, 3)
+    world.settle()
+    assert [(one.code, one.ref, one.text) for one in ada.told(Rejected)] == [("too-large", 3, text)]
+    assert kept(ada, OutboxEntry) == []
