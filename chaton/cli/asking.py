@@ -1,6 +1,7 @@
 """Questions to the person at the terminal, asked on standard error, and only where there is somebody to ask."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ def passphrase_asker() -> Callable[[], str] | None:
 
 def ask_secret(what: str) -> str:
     """Ask for a passphrase without showing it."""
-    return str(click.prompt(what, hide_input=True, err=True, show_default=False))
+    return _prompt(what, show_default=False, hidden=True)
 
 
 def make_profile(directory: Path) -> Callable[[], str] | None:
@@ -43,14 +44,27 @@ def make_profile(directory: Path) -> Callable[[], str] | None:
 
     chosen = configured_passphrase(directory)
     if chosen is None:
-        prompt = "a passphrase for this profile (Enter for none)"
-        repeat = "the same once more"
-        asked = click.prompt(prompt, default="", hide_input=True, show_default=False, err=True)
-        if asked and click.prompt(repeat, default="", hide_input=True, show_default=False, err=True) != asked:
-            raise UsageError("the two are not the same, so no profile was made", hint="start again")
-        chosen = asked or None
+        chosen = _chosen_passphrase() or None
     with Profile.create(directory, passphrase=chosen):
         return None if chosen is None else lambda: chosen
+
+
+def _chosen_passphrase() -> str:
+    """A passphrase, typed twice until both are the same; empty for none."""
+    while True:
+        asked = _prompt("a passphrase for this profile (Enter for none)", default="", show_default=False, hidden=True)
+        if not asked or asked == _prompt("the same once more", default="", show_default=False, hidden=True):
+            return asked
+        click.echo("the two are not the same: once more, please", err=True)
+
+
+def _prompt(what: str, *, default: str | None = None, show_default: bool = True, hidden: bool = False) -> str:
+    """Ask for a line. Ctrl+C ends the program at once, also while an event loop runs, which would only note it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return str(click.prompt(what, default=default, show_default=show_default, hide_input=hidden, err=True))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def new_passphrase(what: str, file: Path | None) -> str:
@@ -112,7 +126,7 @@ def ask_nick(proposal: str = "") -> str:
     """Ask for a nick; raises ``UsageError`` where nobody is there."""
     if not somebody_is_there():
         raise UsageError("a nick is needed, and nobody is here to ask", hint="give one: --nick NICK")
-    return str(click.prompt("your nick", default=proposal or default_nick(), err=True))
+    return _prompt("your nick", default=proposal or default_nick())
 
 
 def default_nick() -> str:

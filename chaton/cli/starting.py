@@ -46,10 +46,14 @@ _Kind = TypeVar("_Kind")
 @click.option("--nick", metavar="NICK", help="Your name there. [default: that of your account]")
 @click.option("--listen", metavar="HOST:PORT", help=f"Where the relay listens. [default: {DEFAULT_LISTEN}]")
 @click.option("--host", metavar="NAME", help="What others reach this machine by; goes into links. [default: guessed]")
-@click.option("--uses", type=click.IntRange(1, 1_000), default=1, show_default=True, help="How many join by the link.")
+@click.option("--uses", type=click.IntRange(1, 1_000), help="How many join by the link. [default: 1]")
 @click.option("--plain", is_flag=True, help="Line by line: for screen readers and pipes.")
-def up(*, room: str | None, nick: str | None, listen: str | None, host: str | None, uses: int, plain: bool) -> None:
+def up(
+    *, room: str | None, nick: str | None, listen: str | None, host: str | None, uses: int | None, plain: bool
+) -> None:
     """Start a relay and a room, show an invite link, and open the room. A second `up` finds the room again.
+
+    In the window, `/invite` makes further links.
 
     The relay runs as long as this command does. Without a terminal it prints the link, alone on standard output, and
     keeps the relay until SIGTERM.
@@ -70,7 +74,7 @@ class _Wish:
     nick: str | None
     listen: str | None
     host: str | None
-    uses: int
+    uses: int | None
     plain: bool
     attended: bool
 
@@ -87,15 +91,18 @@ class _Chosen:
 
 
 async def _up(wish: _Wish, directory: Path) -> int:
+    from chaton.cli.asking import has_window
     from chaton.cli.output import tell
 
     chosen = _choose(wish, directory)
     async with backend(create_profile=True, lasting=True) as opened, _relay(opened, chosen, directory) as relay:
-        chosen = replace(chosen, port=relay.port)
+        known, chosen = chosen.room, replace(chosen, port=relay.port)
         facts = await _room(opened, wish, chosen, relay.pin)
         _keep(directory, replace(chosen, room=facts.room))
-        link = await _link(opened, facts.room, wish.uses)
-        invitation = _show(link, wish, facts, chosen)
+        invitation = None
+        if known != facts.room or wish.uses or wish.plain or not has_window():
+            link = await _link(opened, facts.room, wish.uses or 1)
+            invitation = _show(link, wish, facts, chosen)
         try:
             return await _stay(opened, wish, facts, relay, invitation)
         finally:
@@ -314,7 +321,7 @@ def _show(link: str, wish: _Wish, facts: "RoomFacts", chosen: _Chosen) -> "Invit
     from chaton.cli.asking import has_window
     from chaton.cli.output import put, tell
 
-    people = "one person" if wish.uses == 1 else f"{wish.uses} people"
+    people = "one person" if (wish.uses or 1) == 1 else f"{wish.uses} people"
     about = f"{facts.name} is open. This link lets {people} in within 24 hours; they run: chaton join"
     if not wish.plain and has_window():
         from chaton.tui.screens import Invitation
@@ -344,7 +351,9 @@ async def _stay(
 
     if wish.attended:
         async with aclosing(read_lines(_STDIN)) as lines:
-            return await talk(opened, Open(room=facts.room), lines, plain=wish.plain, invitation=invitation)
+            hosting = relay.process is not None
+            request = Open(room=facts.room)
+            return await talk(opened, request, lines, plain=wish.plain, invitation=invitation, hosting=hosting)
     if relay.process is None:
         await asyncio.Event().wait()
     else:

@@ -131,6 +131,7 @@ async def talk(
     as_json: bool = False,
     plain: bool = False,
     invitation: "Invitation | None" = None,
+    hosting: bool = False,
 ) -> int:
     """Enter a room by a ``Join`` or ``Open`` and stay: in the window where there can be one, else line by line."""
     from chaton.cli.asking import has_window
@@ -141,7 +142,7 @@ async def talk(
             return await make_chat(opened, as_json=as_json, plain=plain).run(request, lines)
     from chaton.tui.start import run_window
 
-    return await run_window(opened, await _entered(opened, request), invitation)
+    return await run_window(opened, await _entered(opened, request), invitation, hosting=hosting)
 
 
 async def _entered(opened: "Backend", request: "AnyRequest") -> str:

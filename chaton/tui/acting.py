@@ -27,8 +27,17 @@ from chaton.tui.book import Book
 from chaton.tui.desk import Desk
 from chaton.tui.screens import Invitation
 
-_HELP_KEYS: Final = """
-Keys
+_WIDE: Final = 106  # Columns from which the help stands in two columns.
+_KEYS_NARROW: Final = """Enter sends, Ctrl+J begins another line, Tab completes
+PageUp scrolls, Esc goes to the newest line
+Alt+A next unread, Alt+1 … 0 room by number
+Ctrl+K finds a room, Ctrl+R searches, F2 members
+Ctrl+Up chooses a message, F4 shows the last invite link
+Alt+R sends again, Alt+X drops what was refused
+Ctrl+Q quits; you stay a member
+
+"""
+_HELP_KEYS: Final = """Keys
   Enter             send            Ctrl+J, Alt+Enter   another line
   Tab, Shift+Tab    complete        Up, Down            what was typed before
   PageUp, PageDown  scroll          Esc                 to the newest line
@@ -38,13 +47,20 @@ Keys
   Ctrl+R            search          F2, Alt+M           members
   Ctrl+Up           choose a message, then: r reply, e edit, d take back, + react, c copy, i about it, x hide
   Alt+R, Alt+X      send again, or drop, what was refused
-  F3                the list of rooms   Ctrl+T   light or dark   Ctrl+L   draw anew
+  F3                the list of rooms   F4 the last invite link   Ctrl+T light or dark   Ctrl+L draw anew
   Ctrl+Q            quit; you stay a member
+
+Commands
 """
 
 
 class Stage(Protocol):
-    """What the screen offers to a command."""
+    """What the screen offers to a command. ``columns``: how wide it is."""
+
+    @property
+    def columns(self) -> int:
+        """How wide it is."""
+        ...
 
     async def sure(self, sentence: Text) -> bool:
         """Whether a person confirms."""
@@ -62,6 +78,10 @@ class Stage(Protocol):
         """Show an invite link."""
         ...
 
+    def offer(self, invitation: Invitation) -> None:
+        """Keep an invite link at hand, for when it is wanted."""
+        ...
+
     def search(self, text: str) -> None:
         """Search the room."""
         ...
@@ -75,6 +95,13 @@ class Stage(Protocol):
         ...
 
 
+def _help(name: str, columns: int) -> list[str]:
+    """How commands are written, and what they do: in two columns, or beneath one another where those do not fit."""
+    if name or columns >= _WIDE:
+        return slash.help_lines(name)
+    return [f"{one.usage}\n    {one.does}" for one in slash.COMMANDS]
+
+
 class Actor:
     """See the module."""
 
@@ -82,9 +109,9 @@ class Actor:
         self._desk = desk
         self._stage = stage
 
-    async def take(self, text: str, *, pasted: bool) -> None:
-        """Do what a line asks for; what cannot be is told in the room."""
-        book = self._desk.book
+    async def take(self, text: str, room: str, *, pasted: bool) -> None:
+        """Do what a line asks for that was typed in a room; what cannot be is told there."""
+        book = self._desk.books.get(room)
         try:
             if book is None:
                 await self._take_roomless(text)
@@ -95,14 +122,14 @@ class Actor:
             elif typed is not None and await self._is_meant(typed):
                 await self._do(typed.request)
         except ChatonError as error:
-            self._tell(error)
+            self._tell(error, room)
 
-    def _tell(self, error: ChatonError) -> None:
+    def _tell(self, error: ChatonError, room: str) -> None:
         hint = f"; {error.hint}" if error.hint else ""
         if self._desk.book is None:
             self._stage.read("that did not work", Text(f"{error}{hint}"))
         else:
-            self._desk.note(f"{error}{hint}", "bad")
+            self._desk.note(f"{error}{hint}", "bad", room)
 
     async def _take_roomless(self, text: str) -> None:
         """Where there is no room yet, a link is what one pastes."""
@@ -117,8 +144,10 @@ class Actor:
     def _place(self, book: Book) -> slash.Place:
         def find(number: int) -> str:
             line = book.at(number)
-            if line is None:
+            if line is None or line.kind in {"record", "unread"}:
                 raise UsageError(f"there is no message #{number} here", hint="Ctrl+Up chooses one")
+            if line.kind in {"deleted", "redacted"}:
+                raise UsageError(f"message #{number} was taken away: nothing can be done with it any more")
             return line.id
 
         nicks = [one.nick for one in book.members]
@@ -138,15 +167,18 @@ class Actor:
             for one in (await self._desk.ask(Whois(room=request.room, who=request.who), MemberList)).members:
                 sentence.append(f"\n\n{one.nick} is {one.identity[:16]}…")
             sentence.append(f"\nreason: {request.text or 'none given'}")
-        return await self._stage.sure(sentence)
+        is_sure = await self._stage.sure(sentence)
+        if not is_sure:
+            self._desk.note("nothing was done")
+        return is_sure
 
     async def _local(self, command: slash.Local) -> None:
         match command.name:
             case "quit":
                 self._stage.leave()
             case "help":
-                keys = "" if command.argument else _HELP_KEYS
-                self._stage.read("help", Text("\n".join(slash.help_lines(command.argument)) + "\n" + keys))
+                keys = "" if command.argument else (_HELP_KEYS if self._stage.columns >= _WIDE else _KEYS_NARROW)
+                self._stage.read("help", Text(keys + "\n".join(_help(command.argument, self._stage.columns))))
             case "clear":
                 assert self._desk.book is not None
                 self._desk.book.clear()
@@ -208,7 +240,8 @@ class Actor:
         """The record itself comes as a line of the room."""
         if signed.link:
             about = "The link they came by had uses left and is deleted. This one takes its place."
-            self._stage.hand_over(Invitation(signed.link, about))
+            self._stage.offer(Invitation(signed.link, about))
+            self._desk.note("the link they came by had uses left and is deleted; F4 shows the one in its place")
         if signed.lost_uses:
             uses = count(signed.lost_uses, "use")
             self._desk.note(f"the link they came by had {uses} left and is deleted; the admins were told")

@@ -29,7 +29,7 @@ class Composer(TextArea):
 
     DEFAULT_CSS = """
     Composer {
-        height: auto; max-height: 8; min-height: 1; border: none; padding: 0 1; background: $surface;
+        height: auto; max-height: 8; min-height: 1; min-width: 8; border: none; padding: 0 1; background: $surface;
         scrollbar-size-vertical: 1;
     }
     Composer:focus { border: none; }
@@ -46,11 +46,15 @@ class Composer(TextArea):
     ]
 
     class Submitted(Message):
-        """Something is to be said or done. ``pasted``: some of it was pasted and has several lines."""
+        """Something is to be said or done, in the room where it was typed.
 
-        def __init__(self, text: str, *, pasted: bool) -> None:
+        ``pasted``: some of it was pasted and has several lines.
+        """
+
+        def __init__(self, text: str, room: str, *, pasted: bool) -> None:
             super().__init__()
             self.text = text
+            self.room = room
             self.pasted = pasted
 
     class Scrolled(Message):
@@ -72,6 +76,7 @@ class Composer(TextArea):
         super().__init__(id=id, soft_wrap=True, show_line_numbers=False, highlight_cursor_line=False, compact=True)
         self.cursor_blink = False  # Nothing is drawn, or sent over a slow line, while nothing happens.
         self.scene = Scene()
+        self.room = ""  # The id of the room that one types in.
         self._pasted = False
         self._history: list[str] = []
         self._back = 0  # How far back in the history what is shown stands.
@@ -89,7 +94,7 @@ class Composer(TextArea):
         if not self._history or self._history[-1] != text:
             self._history = [*self._history[-_HISTORY_MAX + 1 :], text]
         self.put("")
-        self.post_message(self.Submitted(text, pasted=pasted))
+        self.post_message(self.Submitted(text, self.room, pasted=pasted))
 
     def put(self, text: str) -> None:
         """Hold another text, the cursor at its end."""
@@ -221,10 +226,17 @@ class Composer(TextArea):
         elif event.key in _COMPLETING:
             self._complete(_COMPLETING[event.key])
         elif event.key.startswith("alt+"):
-            event.prevent_default()  # Terminals name the character as well: it is not typed.
-            return
-        else:
+            await self._bound(event.key)  # Terminals name the character as well: it is not typed.
+        elif event.is_printable or not await self._bound(event.key):
             await super()._on_key(event)
             return
         event.stop()
         event.prevent_default()
+
+    async def _bound(self, key: str) -> bool:
+        """Carry out what is bound to a key before the next key is looked at; whether there is anything.
+
+        Textual does so later, when keys that were typed behind it have become text already: Ctrl+U would take them
+        away, and what was meant for another room would be said in this one.
+        """
+        return await self.app._check_bindings(key)  # noqa: SLF001  # There is no other way to do it in order.

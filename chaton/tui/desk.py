@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from chaton.client.facts import line_facts
 from chaton.client.naming import mentions
 from chaton.client.news import AnyNotice, ConnectionChanged, Progress, room_of
-from chaton.client.replies import AnyReply, Lines, MemberList, Ok, RoomFacts, RoomList
+from chaton.client.replies import AnyReply, Lines, MemberFacts, MemberList, Ok, RoomFacts, RoomList
 from chaton.client.requests import AnyRequest, Connect, Draft, GetFile, Members, Page, Rooms, Seen, Send, SendFile
 from chaton.client.words import count
 from chaton.errors import ChatonError
@@ -184,6 +184,12 @@ class Desk:
         if book is not None and book.facts.draft != text:
             book.facts = replace(book.facts, draft=text)
             self.chores.begin(self._quietly(Draft(room=room, text=text)))
+
+    def online(self) -> list[MemberFacts]:
+        """Who else is online in the room that is shown, by the relay's word."""
+        book = self.book
+        members = book.members if book is not None else []
+        return [one for one in members if one.online and book is not None and one.identity != book.facts.identity]
 
     # --- speaking ---
 

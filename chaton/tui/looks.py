@@ -91,7 +91,7 @@ class Look:
             warning=Style(color=theme.warning),
             bad=Style(color=theme.error, bold=True),
             named=Style(color=theme.accent, bold=True),
-            chosen=Style(bgcolor=theme.panel),
+            chosen=Style(bgcolor="#31405a" if theme.dark else "#cfdcf2"),
             rule=Style(color=_between(theme)),
             nicks=tuple(Style(color=one, bold=True) for one in nicks),
         )

@@ -17,9 +17,12 @@ from chaton.tui.book import Book
 from chaton.tui.looks import Look
 from chaton.tui.rows import ago
 
+_BAR_ROWS: Final = 3
+_SAFETY_MARGIN: Final = 4  # The mark, and the bar's padding.
 _BAR_CELLS: Final = 20
 _FILE_CELLS: Final = 30
 _NUMBERED: Final = 10  # Rooms that Alt and a digit go to.
+_ROWS_WITH_MARKS: Final = 3  # For a room between two that say what is left out.
 _ROLE_MARKS: Final = {"owner": "◆", "admin": "▲", "mod": "△"}
 
 
@@ -33,8 +36,26 @@ def name_of(facts: RoomFacts) -> str:
     return facts.name or facts.room[:8]
 
 
+def in_sight(total: int, at: int, rows: int) -> range:
+    """Which of so many entries are shown in so many rows: as many as there is space for, number ``at`` among them.
+
+    Where some are left out at an end a row is left for saying so, if there are three rows at least.
+    """
+    if total <= rows:
+        return range(total)
+    if rows < _ROWS_WITH_MARKS:
+        start = min(at, total - rows)
+        return range(start, start + rows)
+    start = at - (rows - 2) // 2
+    if start <= 1:
+        return range(rows - 1)
+    if start + rows - 2 >= total - 1:
+        return range(total - rows + 1, total)
+    return range(start, start + rows - 2)
+
+
 class RoomList(Widget):
-    """Every room, with how many lines are new and how many of them name one."""
+    """The rooms, with how many lines are new and how many of them name one; the current one is always in sight."""
 
     DEFAULT_CSS = "RoomList { width: 22; height: 1fr; background: $surface; padding: 0 1; }"
 
@@ -57,9 +78,21 @@ class RoomList(Widget):
         self.refresh()
 
     def render(self) -> Text:
-        """One row a room."""
-        rows = [self._row(number, book) for number, book in enumerate(self.books[: self.size.height])]
-        return Text("\n").join(rows) if rows else Text("no rooms yet", self.look.dim)
+        """One row a room, and what is left out above and below."""
+        shown = self._shown()
+        rows = [self._row(number, self.books[number]) for number in shown]
+        if len(shown) < self.size.height:
+            above, below = shown.start, len(self.books) - shown.stop
+            rows[:0] = [self._more(above)] * (above > 0)
+            rows += [self._more(below)] * (below > 0)
+        return Text("\n").join(rows) if self.books else Text("no rooms yet", self.look.dim)
+
+    def _more(self, number: int) -> Text:
+        return Text(f"… {number} more", self.look.dim)
+
+    def _shown(self) -> range:
+        at = next((number for number, book in enumerate(self.books) if book.facts.room == self.current), 0)
+        return in_sight(len(self.books), at, self.size.height)
 
     def _row(self, number: int, book: Book) -> Text:
         is_here = book.facts.room == self.current
@@ -76,8 +109,11 @@ class RoomList(Widget):
 
     def on_click(self, event: events.Click) -> None:
         """Go to the room that was clicked on."""
-        if 0 <= event.y < len(self.books):
-            self.post_message(self.Picked(self.books[event.y].facts.room))
+        shown = self._shown()
+        is_marked = shown.start > 0 and len(shown) < self.size.height
+        number = shown.start + event.y - is_marked
+        if number in shown:
+            self.post_message(self.Picked(self.books[number].facts.room))
 
 
 class People(Widget):
@@ -128,22 +164,27 @@ class People(Widget):
 
 
 class Bar(Widget):
-    """One row of text across the screen."""
+    """One row of text across the screen; one that wraps has a few where it must."""
 
     DEFAULT_CSS = "Bar { height: 1; width: 1fr; padding: 0 1; background: $surface; }"
 
-    def __init__(self, *, id: str) -> None:  # noqa: A002  # As Textual calls it.
+    def __init__(self, *, id: str, wraps: bool = False) -> None:  # noqa: A002  # As Textual calls it.
         super().__init__(id=id)
         self.text = Text()
+        self._wraps = wraps
+        if wraps:
+            self.styles.height, self.styles.max_height = "auto", _BAR_ROWS
 
     def say(self, text: Text) -> None:
         """Show another text."""
         if text != self.text:
             self.text = text
-            self.refresh()
+            self.refresh(layout=self._wraps)
 
     def render(self) -> Text:
         """The text, cut where it ends."""
+        if self._wraps:
+            return self.text
         shown = self.text.copy()
         shown.truncate(self.size.width, overflow="ellipsis")
         return shown
@@ -161,25 +202,34 @@ def progress(moving: Iterable[Progress], look: Look) -> Text:
     return text
 
 
-def title(book: Book, look: Look) -> Text:
-    """Where one is, and what it is about."""
+def title(book: Book, look: Look, elsewhere: Iterable[Book] = ()) -> Text:
+    """Where one is, what is new ``elsewhere`` where no list of rooms tells it, and what the room is about."""
     topic = book.facts.topic.replace("\n", " ")
     text = Text.assemble((name_of(book.facts), look.strong))
+    waiting = [one for one in elsewhere if one.unread and one is not book]
+    if waiting:
+        named = any(one.mentions for one in waiting)
+        places = ", ".join(f"{name_of(one.facts)} {one.unread}" for one in waiting)
+        text.append(f"  {'●' if named else ''}new in {places} (Alt+A)", look.named if named else look.strong)
     return text.append(f"  {topic}", look.dim) if topic else text
 
 
-def safety(book: Book, look: Look, now: int) -> Text:
-    """Whether the room is safe, in plain words; what is wrong comes first, and says what to do."""
+def safety(book: Book, look: Look, now: int, columns: int) -> Text:
+    """Whether the room is safe, in plain words; what is wrong comes first, and says what to do.
+
+    Of what is right, as much is said as fits ``columns``, the most important first.
+    """
     facts = book.facts
     wrong = _wrong(facts)
     if wrong:
         return Text(f"! {wrong}", look.bad)
     whose = "you two" if facts.peer else count(facts.members, "member")
     key = f"key turned {ago(now - facts.turned)}" if facts.turned else "a new key with the next message"
-    parts = ["connected", "only members can read", "relay pinned", whose, key]
-    text = Text.assemble(("● ", look.good), (" · ".join(parts), look.dim))
-    alarm = _alarm(book, now)
-    return Text.assemble((f"! {alarm}  ", look.bad), text) if alarm else text
+    parts = ["connected", "only members can read", whose, "relay pinned", key]
+    alarm = f"! {found}  " if (found := _alarm(book, now)) else ""
+    while len(parts) > 1 and cell_len(alarm + " · ".join(parts)) > columns - _SAFETY_MARGIN:
+        parts.pop()
+    return Text.assemble((alarm, look.bad), ("● ", look.good), (" · ".join(parts), look.dim))
 
 
 def _alarm(book: Book, now: int) -> str:

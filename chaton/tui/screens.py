@@ -2,20 +2,25 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from time import monotonic
+from typing import ClassVar, Final, TypeVar
 
 import segno
 from rich.cells import cell_len
 from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+_Result = TypeVar("_Result")
 _CHOICES_MAX: Final = 200
 _QR_MARGIN: Final = 8  # Rows that a panel needs besides the code.
+_DEAF_S: Final = 0.4  # What somebody types on when a question comes up is no answer to it.
 
 _CSS: Final = """
 {name} {{ align: center middle; background: $background 60%; }}
@@ -39,7 +44,27 @@ def frame_css(name: str) -> str:
     return _CSS.format(name=name)
 
 
-class TextPanel(ModalScreen[None]):
+class TypedOn(Message):
+    """Somebody went on typing while a panel came: it is for the room."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
+class Panel(ModalScreen[_Result]):
+    """Something to read. Who types on meanwhile, types in the room: nothing of it is lost."""
+
+    def on_key(self, event: events.Key) -> None:
+        """Hand a character on that means nothing here, and go."""
+        if event.is_printable and event.character and event.key not in self._bindings.key_to_bindings:
+            event.stop()
+            self.post_message(TypedOn(event.character))
+            if self.is_current:
+                self.dismiss()
+
+
+class TextPanel(Panel[None]):
     """A text to read, which may be longer than the screen."""
 
     DEFAULT_CSS = frame_css("TextPanel")
@@ -78,14 +103,14 @@ class Invitation:
     warning: str = ""
 
 
-class LinkPanel(ModalScreen[None]):
+class LinkPanel(Panel[None]):
     """An invite link, with a key to copy it, and a QR code where one fits."""
 
     DEFAULT_CSS = (
         frame_css("LinkPanel") + "LinkPanel #qr { width: auto; margin-top: 1; background: #ffffff; color: #000000; }"
     )
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter", "dismiss", show=False),
+        Binding("escape,enter", "dismiss", show=False),
         Binding("c", "copy", show=False),
     ]
 
@@ -132,7 +157,7 @@ def qr_rows(text: str) -> list[str]:
 
 
 class Question(ModalScreen[bool]):
-    """Something that cannot be undone: y does it, anything else does not."""
+    """Something that cannot be undone: y does it, anything else does not. It says so once it listens."""
 
     DEFAULT_CSS = frame_css("Question") + "Question > Vertical { border: round $error; }"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -143,13 +168,26 @@ class Question(ModalScreen[bool]):
     def __init__(self, sentence: Text) -> None:
         super().__init__()
         self._sentence = sentence
+        self._listens_since = float("inf")
 
     def compose(self) -> ComposeResult:
         """The question in a frame."""
         with Vertical() as frame:
             frame.border_title = "sure?"
-            frame.border_subtitle = "y does it · n or Esc does not"
             yield Static(self._sentence, markup=False)
+
+    def on_mount(self) -> None:
+        """Listen once it has been on the screen for a moment."""
+        self.call_after_refresh(self.set_timer, _DEAF_S, self._listen)
+
+    def _listen(self) -> None:
+        self._listens_since = monotonic()
+        self.query_one(Vertical).border_subtitle = "y does it · n or Esc does not"
+
+    def on_key(self, event: events.Key) -> None:
+        """Drop what was pressed too early, even where it comes late because the program was busy."""
+        if event.time < self._listens_since:
+            event.stop()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ import os
 from typing import Final
 
 _APART_MS: Final = 5_000  # A busy room rings once, not for every line.
+TITLE_ASIDE: Final = "\x1b[22;0t"  # A terminal puts its title on a stack, and takes it back from there.
+TITLE_BACK: Final = "\x1b]2;\x1b\\\x1b[23;0t"  # Emptied first: some terminals have no such stack.
 
 
 class Caller:

@@ -21,8 +21,10 @@ from chaton.tui.panes import Bar, name_of, progress
 from chaton.tui.timeline import Timeline
 
 _PROPOSED: Final = 15  # Completions that are shown around the one that stands there.
+_WORDS: Final = {
+    "r": "reply", "e": "edit", "d": "delete", "plus": "react", "g": "get", "x": "hide", "c": "copy", "i": "info",
+}  # fmt: skip
 _ABOUT: Final = {"r": "reply", "e": "edit", "d": "delete", "plus": "react", "x": "redact", "g": "get"}
-_DOES: Final = "r reply · e edit · d take back · + react · g get · c copy · i about · x hide · Esc done"
 
 
 class Talk(Vertical):
@@ -91,8 +93,7 @@ class Talk(Vertical):
         """Show another room: its lines, and what was typed in it before."""
         self.timeline.show(book)
         composer = self.composer
-        wanted = f"message {name_of(book.facts)}, or / for a command" if book is not None else "link and nick"
-        composer.placeholder = Content(wanted)  # A plain string would be read as markup.
+        composer.room = book.facts.room if book is not None else ""
         composer.put(book.facts.draft if book is not None else "")
         composer.focus()
 
@@ -103,6 +104,7 @@ class Talk(Vertical):
         self._moving.display = bool(self.desk.moving)
         self._moving.say(progress(self.desk.moving.values(), self.look))
         book = self.desk.book
+        self.composer.placeholder = Content(_prompt(book))  # A plain string would be read as markup.
         rooms = [name_of(one.facts) for one in self.desk.books.values()]
         self.composer.scene = Scene(book.talkers() if book is not None else (), rooms)
 
@@ -110,8 +112,9 @@ class Talk(Vertical):
         """What is beneath the screen, or what one can do with the chosen line."""
         timeline, bar = self.timeline, self._below
         bar.display = bool(timeline.chosen or not timeline.at_end)
-        if timeline.chosen:
-            bar.say(Text(f"#{timeline.chosen}  {_DOES}", self.look.warning))
+        line = self._chosen()
+        if line is not None:
+            bar.say(Text(f"#{line.seq}  {' · '.join(_possible(line))} · Esc done", self.look.warning))
         elif not timeline.at_end:
             below = f"↓ {timeline.below} more below · " if timeline.below else ""
             bar.say(Text(f"{below}Esc goes to the newest", self.look.warning))
@@ -196,10 +199,15 @@ class Talk(Vertical):
     def action_about(self, command: str) -> None:
         """Begin a command about the chosen message; Enter carries it out."""
         line = self._chosen()
-        if line is not None:
-            text = {"edit": line.text, "react": ":"}.get(command, "")
-            self.action_to_end()
-            self.composer.put(f"/{command} #{line.seq} {text}")
+        if line is None or not any(_ABOUT[key] == command for key in _keys(line) if key in _ABOUT):
+            self.app.bell()
+            return
+        self.action_to_end()
+        if command == "get":
+            self.post_message(Composer.Submitted(f"/get #{line.seq}", self.composer.room, pasted=False))
+            return
+        text = {"edit": line.text, "react": ":"}.get(command, "")
+        self.composer.put(f"/{command} #{line.seq} {text}")
 
     def action_copy_line(self) -> None:
         """Copy the chosen message."""
@@ -225,4 +233,28 @@ class Talk(Vertical):
         """Drop what was refused; its text may be changed and sent anew."""
         dropped = self.desk.give_up()
         if dropped is not None and not self.composer.text:
-            self.composer.put(dropped.text)
+            seq = self.desk.book.seq_of(dropped.re or "") if self.desk.book is not None else None
+            about = f"/{dropped.kind} #{seq} " if seq is not None and dropped.re else ""
+            self.composer.put(about + dropped.text)
+
+
+def _keys(line: LineFacts) -> list[str]:
+    """Which keys do something with a message."""
+    if line.kind in {"deleted", "redacted"}:
+        return ["c", "i"]
+    own = ["e", "d"] if line.own and line.kind != "file" else ["d"] if line.own else ["x"]
+    return ["r", *own, "plus", *(["g"] if line.kind == "file" else []), "c", "i"]
+
+
+def _possible(line: LineFacts) -> list[str]:
+    """What can be done with a message, and by which key."""
+    return [f"{key.replace('plus', '+')} {_WORDS[key]}" for key in _keys(line)]
+
+
+def _prompt(book: Book | None) -> str:
+    """What stands where nothing is typed."""
+    if book is None:
+        return "chaton:… and your nick"
+    if book.facts.status in {"out", "stopped"}:
+        return "you are not in this room any more"
+    return f"message {name_of(book.facts)}, or / for a command"

@@ -120,7 +120,7 @@ class Timeline(ScrollView, inherit_bindings=False):
 
     @property
     def _width(self) -> int:
-        return self.size.width - 2 - 1  # The padding, and a scrollbar that may come.
+        return self.size.width - 1  # A scrollbar may come.
 
     def _lay_out(self, book: Book, draft: Draft) -> None:
         blocks, cache = [], {}

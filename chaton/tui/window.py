@@ -1,30 +1,27 @@
 """The window: panes around one room, and the keys that move between rooms and lines."""
 
 import os
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from rich.text import Text
 from textual import events, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.screen import Screen
 
 from chaton.client import emoji
-from chaton.client.replies import MemberFacts
-from chaton.client.requests import Verify
+from chaton.client.words import count
 from chaton.errors import ChatonError
-from chaton.tui import finding, looks, signals
+from chaton.tui import looks, signals
 from chaton.tui.acting import Actor
 from chaton.tui.book import Book
 from chaton.tui.composer import Composer
 from chaton.tui.desk import Backend, Desk, now_ms
 from chaton.tui.keys import restore_alt_keys
+from chaton.tui.panels import Panels
 from chaton.tui.panes import Bar, People, RoomList, name_of, safety, title
-from chaton.tui.people import MemberPanel, line_facts_text
-from chaton.tui.screens import Choice, Chooser, Invitation, LinkPanel, Question, TextPanel
+from chaton.tui.people import line_facts_text
+from chaton.tui.screens import Invitation, TypedOn
 from chaton.tui.talk import Talk
 
 _DRAW_S: Final = 0.05  # What changes in a burst is drawn together.
@@ -32,6 +29,9 @@ _MINUTE_S: Final = 5  # How often what says "4 min ago" is drawn anew.
 _DRAFT_S: Final = 2
 _QUIT_MS: Final = 2_000  # Two Ctrl+C within this end the program.
 _LEAST: Final = (40, 8)  # Columns and rows that show everything.
+_ROOM_LEAST: Final = 30  # Columns that panes leave to the room.
+_ROOMS_COLUMNS: Final = 22
+_PEOPLE_COLUMNS: Final = 26
 _ROOMS_FROM: Final = 84  # Columns from which the list of rooms is shown by itself.
 
 
@@ -42,6 +42,7 @@ class Window(App[int]):
         backend: Carries requests out.
         room: The id of the room to show first; empty for any.
         invitation: A link to show first.
+        hosting: The relay ends with this window: it is asked about first, where others are online.
     """
 
     CSS = """
@@ -55,6 +56,7 @@ class Window(App[int]):
         Binding("f1", "help", show=False),
         Binding("f2,alt+m", "people", show=False),
         Binding("f3", "rooms", show=False),
+        Binding("f4", "invitation", show=False),
         Binding("ctrl+t", "other_theme", show=False),
         Binding("ctrl+l", "redraw", show=False),
         Binding("ctrl+r", "search", show=False),
@@ -64,26 +66,30 @@ class Window(App[int]):
         *(Binding(f"alt+{number % 10}", f"room({number - 1})", show=False) for number in range(1, 11)),
     ]
 
-    def __init__(self, backend: Backend, room: str = "", invitation: Invitation | None = None) -> None:
+    def __init__(
+        self, backend: Backend, room: str = "", invitation: Invitation | None = None, *, hosting: bool = False
+    ) -> None:
         restore_alt_keys()
         # Without colours the terminal's own are used; Textual by itself would draw in shades of grey.
         super().__init__(ansi_color=True if os.environ.get("NO_COLOR") else None)
         self.desk = Desk(backend, self._changed, self._called)
-        self.actor = Actor(self.desk, self)
         self.look = looks.Look.of(looks.DARK)
         self.talk = Talk(self.desk, self.look)
         self._rooms = RoomList(self.look)
         self._people = People(self.look)
         self._title = Bar(id="title")
-        self._status = Bar(id="status")
+        self._status = Bar(id="status", wraps=True)
+        self._hosting = hosting
         self._first = room
-        self._invitation = invitation
+        self.panels = Panels(self, self.desk, self.talk, self.go, invitation)
+        self.actor = Actor(self.desk, self.panels)
         self._caller = signals.Caller()
         self._is_due = False
         self._shown: str | None = None  # Nothing has been drawn yet.
         self._entitled = ""
         self._interrupted = -_QUIT_MS
         self._rooms_wish: bool | None = None
+        self._people_wish = False
         self._is_focused = True
         self._is_small = False
 
@@ -124,9 +130,11 @@ class Window(App[int]):
             await self.desk.begin(self._first)
         except ChatonError as error:
             self.desk.note(str(error), "bad")
+        book = self.desk.book
+        if book is not None and not book.items():
+            self.desk.note(f"you are in {name_of(book.facts)} as {book.facts.nick}; F1 shows commands and keys")
         self._draw()
-        if self._invitation is not None:
-            self.hand_over(self._invitation)
+        self.panels.show_link()
 
     @work
     async def _listen(self) -> None:
@@ -163,8 +171,9 @@ class Window(App[int]):
             self._status.say(Text("no room yet · F1 help · Ctrl+Q quit", self.look.dim))
         else:
             small = Text(f"small: {_LEAST[0]} columns and {_LEAST[1]} rows show all", self.look.warning)
-            self._title.say(small if self._is_small else title(book, self.look))
-            self._status.say(safety(book, self.look, now_ms()))
+            elsewhere = [] if self._rooms.display else self.desk.books.values()
+            self._title.say(small if self._is_small else title(book, self.look, elsewhere))
+            self._status.say(safety(book, self.look, now_ms(), self.size.width))
 
     def _draw_clock(self) -> None:
         self.talk.timeline.update(force=True)
@@ -188,9 +197,16 @@ class Window(App[int]):
 
     def on_resize(self, event: events.Resize) -> None:
         """Narrow screens show the room alone."""
-        wide = event.size.width >= _ROOMS_FROM
-        self._rooms.display = wide if self._rooms_wish is None else self._rooms_wish
         self._is_small = event.size.width < _LEAST[0] or event.size.height < _LEAST[1]
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Panes are shown as wished, where enough is left for the room between them."""
+        left = self.size.width
+        wished = left >= _ROOMS_FROM if self._rooms_wish is None else self._rooms_wish
+        self._rooms.display = wished and left - _ROOMS_COLUMNS >= _ROOM_LEAST
+        left -= _ROOMS_COLUMNS if self._rooms.display else 0
+        self._people.display = self._people_wish and left - _PEOPLE_COLUMNS >= _ROOM_LEAST
         self._changed()
 
     # --- typing ---
@@ -199,49 +215,23 @@ class Window(App[int]):
         """Say it, or do it."""
         self.talk.timeline.go_to_end()
         self._keep_draft()
-        self._act(message.text if message.pasted else emoji.replaced(message.text), message.pasted)
+        text = message.text if message.pasted else emoji.replaced(message.text)
+        self._act(text, message.room, message.pasted)
 
     @work
-    async def _act(self, text: str, pasted: bool) -> None:
-        await self.actor.take(text, pasted=pasted)
+    async def _act(self, text: str, room: str, pasted: bool) -> None:
+        await self.actor.take(text, room, pasted=pasted)
         self._draw()
 
     def _keep_draft(self) -> None:
         if self._shown:
             self.desk.keep_draft(self._shown, self.talk.composer.text)
 
-    # --- the stage of commands ---
+    def on_typed_on(self, message: TypedOn) -> None:
+        """Somebody typed on while a panel came."""
+        self.talk.composer.insert(message.text)
 
-    async def sure(self, sentence: Text) -> bool:
-        """Whether a person confirms."""
-        question: Screen[Any] = Question(sentence)
-        return bool(await self.push_screen_wait(question))
-
-    def read(self, title: str, text: Text) -> None:
-        """Show a text to read."""
-        self.push_screen(TextPanel(title, text))
-
-    def meet(self, room: str, facts: MemberFacts) -> None:
-        """Show what is known of somebody; ``v`` notes that codes were compared."""
-
-        def compared(is_so: bool | None) -> None:
-            if is_so:
-                self._perform(Verify(room=room, who=facts.identity, ok=True), f"{facts.nick} is noted as compared")
-
-        self.push_screen(MemberPanel(facts, self.look), compared)
-
-    @work
-    async def _perform(self, request: Verify, done: str) -> None:
-        try:
-            await self.desk.backend.perform(request)
-            self.desk.note(done, "good")
-            await self.desk.look_at_members(request.room)
-        except ChatonError as error:
-            self.desk.note(str(error), "bad")
-
-    def hand_over(self, invitation: Invitation) -> None:
-        """Show an invite link."""
-        self.push_screen(LinkPanel(invitation, self.talk.copied))
+    # --- moving ---
 
     async def go(self, room: str) -> None:
         """Show a room."""
@@ -251,33 +241,6 @@ class Window(App[int]):
         except ChatonError as error:
             self.desk.note(str(error), "bad")
         self._draw()
-
-    def leave(self) -> None:
-        """End the program."""
-        self._end()
-
-    def search(self, text: str) -> None:
-        """Find lines of the room, and go to one."""
-        book = self.desk.book
-        if book is not None:
-            room, title = book.facts.room, f"search {name_of(book.facts)}"
-            find = partial(finding.lines, self.desk, room, look=self.look)
-            self._choose(title, find, lambda seq: self.talk.go_to_line(int(seq)), text)
-
-    @work
-    async def _choose(
-        self,
-        title: str,
-        find: Callable[[str], Awaitable[list[Choice]]],
-        then: Callable[[str], Awaitable[None]],
-        text: str,
-    ) -> None:
-        chosen = await self.push_screen_wait(Chooser(title, find, text))
-        if chosen:
-            await then(chosen)
-            self._draw()
-
-    # --- moving ---
 
     async def action_room(self, number: int) -> None:
         """Go to a room by its number in the list."""
@@ -304,11 +267,11 @@ class Window(App[int]):
 
     def action_switch(self) -> None:
         """Find a room by its name."""
-        self._choose("go to room", partial(finding.rooms, self.desk), self.go, "")
+        self.panels.switch()
 
     def action_search(self) -> None:
         """Search the room."""
-        self.search("")
+        self.panels.search("")
 
     def on_talk_looked(self) -> None:
         """What is at the end is seen; what is above is not."""
@@ -341,25 +304,32 @@ class Window(App[int]):
         book = self.desk.book
         found = [one for one in book.members if one.identity == message.identity] if book is not None else []
         if book is not None and found:
-            self.meet(book.facts.room, found[0])
+            self.panels.meet(book.facts.room, found[0])
 
     def on_talk_wondered(self, message: Talk.Wondered) -> None:
         """Tell everything about one message."""
-        self.read(f"message #{message.line.seq}", line_facts_text(message.line))
+        self.panels.read(f"message #{message.line.seq}", line_facts_text(message.line))
 
     # --- the program ---
 
     def action_help(self) -> None:
         """Show the commands and the keys."""
-        self._act("/help", False)
+        self._act("/help", self.desk.current, False)
+
+    def action_invitation(self) -> None:
+        """Show the last invite link once more."""
+        if not self.panels.show_link():
+            self.desk.note("there is no link to show: /invite makes one")
 
     def action_people(self) -> None:
         """Show who is there, or not."""
-        self._people.display = not self._people.display
+        self._people_wish = not self._people_wish
+        self._arrange()
 
     def action_rooms(self) -> None:
         """Show the list of rooms, or not."""
-        self._rooms_wish = self._rooms.display = not self._rooms.display
+        self._rooms_wish = not self._rooms.display
+        self._arrange()
 
     def action_other_theme(self) -> None:
         """Light instead of dark, or the other way."""
@@ -386,8 +356,21 @@ class Window(App[int]):
 
     @work
     async def _end(self) -> None:
+        others = [one for one in self.desk.online() if self._hosting]
+        question = f"The relay ends with this window, and {count(len(others), 'other member')} would be cut off."
+        if others and not await self.panels.sure(Text(question)):
+            return
         await self.keep()
         self.exit(0)
+
+    @property
+    def bug(self) -> Exception | None:
+        """What of ours has ended the window, if anything has."""
+        return self._exception
+
+    def _fatal_error(self) -> None:
+        """A bug of ours. Textual would print every local variable, and with them what was said; the caller tells it."""
+        self._close_messages_no_wait()
 
     async def keep(self) -> None:
         """Hand over what was typed and what was seen, for the next time."""

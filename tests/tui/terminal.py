@@ -14,6 +14,7 @@ from tests.cli.conftest import environment
 
 COLUMNS, ROWS = 100, 30
 PATIENCE_S = 40
+OF_THE_SHELL = "the title before"
 ALT_1, ALT_ENTER, ESCAPE, F2 = "\x1b1", "\x1b\r", "\x1b", "\x1bOQ"
 _MODES = {"1049": "alternate screen", "1000": "mouse", "1002": "mouse drag", "1003": "mouse moves", "1006": "mouse SGR",
           "2004": "bracketed paste", "1004": "focus"}  # fmt: skip
@@ -92,6 +93,18 @@ class Terminal:
                 self._read(0.5)
         self.program.wait()
         return os.waitstatus_to_exitcode(self.program.status)
+
+    def title(self, *, with_stack: bool = True) -> str:
+        """What the terminal is called by now; one without a stack of titles cannot go back to an earlier one."""
+        title, stack = OF_THE_SHELL, []
+        for named, switch in re.findall(r"\x1b\]2;(.*?)\x1b\\|\x1b\[(22|23);0t", self.output):
+            if switch == "22":
+                stack.append(title)
+            elif switch == "23":
+                title = stack.pop() if with_stack else title
+            else:
+                title = named
+        return title
 
     def left_on(self) -> set[str]:
         """What it switched on and not off again."""

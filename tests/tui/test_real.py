@@ -27,6 +27,7 @@ async def type_in(pilot, text):
 
 async def sure(window, pilot):
     await until(pilot, lambda: isinstance(window.screen, Question))
+    await shows(pilot, "y does it")
     await pilot.press("y")
 
 

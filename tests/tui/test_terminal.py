@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests.tui.terminal import ALT_1, ALT_ENTER, ESCAPE, F2, Terminal
+from tests.tui.terminal import ALT_1, ALT_ENTER, ESCAPE, F2, OF_THE_SHELL, Terminal
 
 
 @pytest.fixture
@@ -44,6 +44,7 @@ def test_up_join_talk_kick_quit(up, tmp_path):
         ada.press("/kick ben too loud\r")
         ada.wait(r"ben is [0-9a-f]{16}…")
         ada.wait("reason: too loud")
+        ada.wait("y does it")
         ada.press("y")
         ada.wait(r"ben was kicked by ada \([0-9a-f]{8}\): too loud")
         ben.wait(r"you were kicked by ada \([0-9a-f]{8}\):")
@@ -51,6 +52,7 @@ def test_up_join_talk_kick_quit(up, tmp_path):
         ben.press("\x11")
         assert ben.end() == 0
         assert ben.left_on() == set()
+        assert ben.title() == OF_THE_SHELL
     ada.press("\x11")
     assert ada.end() == 0
     assert ada.left_on() == set()
@@ -66,7 +68,7 @@ def test_alt_and_a_digit_is_a_key_and_no_character(up):
 
 
 def test_type_ahead_sends_exactly_what_was_typed(up):
-    for number in range(20):
+    for number in range(15):
         up.press(f"text {number}\rnext")
         up.wait(rf"ada │ text {number}\n")
         up.wait(r"\n[^│\n]* next\n[^\n]*connected")
@@ -88,13 +90,14 @@ def test_a_terminal_is_left_clean_by_a_signal_and_the_draft_is_kept(up, number, 
     up.press("half a sentence")
     up.wait("half a sentence")
     assert "alternate screen" in up.left_on()
+    assert up.title() == up.title(with_stack=False) == "lobby - Chaton"
     up.program.kill(number)
     assert up.end() == 143
     assert up.left_on() == set()
+    assert up.title() == OF_THE_SHELL
+    assert up.title(with_stack=False) == ""
     with Terminal(tmp_path / "ada", "up") as again:
-        again.wait("Esc goes to the room")
-        again.press(ESCAPE)
-        again.wait(r"\n[^\n]* half a sentence\n")
+        again.wait(r"\n[^\n]* half a sentence\n")  # No further link is made where the room is there already.
 
 
 def test_without_colours_no_colour_is_sent(tmp_path):

@@ -1,12 +1,13 @@
 """The window against a scripted client: keys in, screen and requests out."""
 
+import random
 import re
 
 import pytest
 from textual import events
 
 from chaton.client.replies import LinkText, LogLine, LogLines, MemberList, Signed
-from chaton.client.requests import Act, Draft, Open, Page, Search, Seen, Send, Verify, Whois
+from chaton.client.requests import Act, Draft, GetFile, Open, Page, Search, Seen, Send, Verify, Whois
 from chaton.errors import Refused, Unreachable
 from chaton.identity.ids import RoomId
 from chaton.limits import DAY_MS
@@ -495,12 +496,33 @@ async def test_reacting_completes_the_emoji():
 
 
 async def test_taking_back_and_hiding_name_the_message():
-    backend = Scripted(lines=lines(1))
+    backend = Scripted(
+        lines={ROOM: [line(1, "theirs"), line(2, "mine", own=True), line(3, "f", kind="file", file="f")]}
+    )
     async with opened(backend) as (window, pilot):
-        await pilot.press("ctrl+up", "d")
-        assert typed(window) == "/delete #1 "
-        await pilot.press("ctrl+u", "ctrl+up", "x")
+        await pilot.press("ctrl+up", "ctrl+up", "x")
+        assert typed(window) == ""
+        await shows(pilot, "#2  r reply · e edit · d delete · . react · c copy · i info · Esc done")
+        await pilot.press("d")
+        assert typed(window) == "/delete #2 "
+        await pilot.press("ctrl+u", "ctrl+up", "ctrl+up", "ctrl+up", "e", "d")
+        assert typed(window) == ""
+        await pilot.press("x")
         assert typed(window) == "/redact #1 "
+
+
+async def test_a_file_is_fetched_by_one_key_and_what_is_taken_back_takes_nothing_more():
+    backend = Scripted(lines={ROOM: [line(1, "", kind="deleted"), line(2, "f", kind="file", file="f", file_size=1)]})
+    async with opened(backend) as (_window, pilot):
+        await pilot.press("ctrl+up", "g")
+        await until(pilot, lambda: [one.re for one in backend.requests(GetFile)] == [f"{2:064x}"])
+        await type_in(pilot, "/reply 1 what was it?")
+        await pilot.press("enter")
+        await shows(pilot, "message #1 was taken away")
+        await type_in(pilot, "/reply 7 what was it?")
+        await pilot.press("enter")
+        await shows(pilot, "there is no message #7 here")
+        assert not backend.requests(Send)
 
 
 async def test_everything_about_a_message_and_a_copy_of_it():
@@ -544,14 +566,14 @@ async def test_kick_asks_and_names_the_identity_and_the_reason():
     async with opened(backend) as (window, pilot):
         await type_in(pilot, "/kick ben too loud")
         await pilot.press("enter")
-        await shows(pilot, "this removes ben from the room", r"ben is bbbbbbbbbbbbbbbb…", "reason: too loud")
+        await shows(pilot, "this removes ben from the room", r"ben is b{16}…", "reason: too loud", "y does it")
         assert isinstance(window.screen, Question)
         await pilot.press("enter")
         await hides(pilot, "this removes")
         assert not backend.requests(Act)
         await type_in(pilot, "/kick ben too loud")
         await pilot.press("enter")
-        await shows(pilot, "this removes ben")
+        await shows(pilot, "this removes ben", "y does it")
         await pilot.press("y")
         await until(pilot, lambda: backend.requests(Act))
         assert [(one.what, one.who, one.text) for one in backend.requests(Act)] == [("kick", "ben", "too loud")]
@@ -571,10 +593,32 @@ async def test_a_link_that_takes_the_place_of_a_deleted_one_is_shown():
     async with opened(backend) as (window, pilot):
         await type_in(pilot, "/ban ben")
         await pilot.press("enter")
-        await shows(pilot, "this bans ben by identity, for good", "reason: none given")
+        await shows(pilot, "this bans ben by identity, for good", "reason: none given", "y does it")
         await pilot.press("y")
+        await shows(pilot, "F4 shows")
+        await pilot.press("f4")
         await until(pilot, lambda: isinstance(window.screen, LinkPanel))
         await shows(pilot, "This one takes its place", "chaton:xxx")
+
+
+async def test_who_types_on_while_a_panel_comes_types_in_the_room():
+    async with opened(Scripted(lines=lines(1))) as (window, pilot):
+        await pilot.press("f1")
+        await until(pilot, lambda: isinstance(window.screen, TextPanel))
+        await pilot.press(*"hi", "space", *"you")
+        await until(pilot, lambda: typed(window) == "hi you")
+
+
+async def test_keys_are_carried_out_in_the_order_of_typing():
+    backend = Scripted(rooms=[facts(), facts(OTHER, "ops")], lines=lines(1))
+    async with opened(backend) as (window, pilot):
+        keys = ["a", "ctrl+u", "b", "alt+2", "c", "enter"]
+        for key in keys:  # All at once: none waits for what the one before has caused.
+            window.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: backend.requests(Send))
+        assert [(one.room, one.text) for one in backend.requests(Send)] == [(OTHER, "c")]
+        await pilot.press("alt+1")
+        await until(pilot, lambda: typed(window) == "b")
 
 
 async def test_a_member_is_looked_at_and_noted_as_compared():
@@ -694,8 +738,8 @@ async def test_an_invite_is_shown_as_a_panel():
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"turned": 1}, r"● connected · only members can read · relay pinned · 2 members · key turned \d+ h ago"),
-        ({}, "2 members · a new key with the next message"),
+        ({"turned": 1}, r"● connected · only members can read · 2 members · relay pinned · key turned \d+ h ago"),
+        ({}, "2 members · relay pinned · a new key with the next message"),
         ({"peer": "ben"}, "you two"),
         ({"forked": True}, r"! FORK: somebody holds another history; sending is stopped"),
         ({"closed": True}, "! the room is closed"),
@@ -741,9 +785,11 @@ async def test_the_room_can_be_read_and_spoken_in_at_any_width(size):
     async with opened(backend, size=size) as (window, pilot):
         await shows(pilot, "first word", "last")
         assert ("1›lobby" in screen_text(window)) is (size[0] >= 84)
-        await pilot.press("f2", *(["f3"] if size[0] < 84 else []))
-        await shows(pilot, "2 members", "1›lobby")
-        await pilot.press("f2", "f3", *"hi", "enter")
+        await pilot.press("f2")
+        await shows(pilot, "2 members")
+        await pilot.press(*(["f2", "f3"] if size[0] < 84 else []))
+        await shows(pilot, "1›lobby")
+        await pilot.press(*(["f2"] if size[0] >= 84 else []), "f3", *"hi", "enter")
         await hides(pilot, "2 members\n", "1›lobby")
         await until(pilot, lambda: sent(backend) == ["hi"])
         assert all(len(row) <= size[0] for row in rows_of(window))
@@ -819,7 +865,7 @@ async def test_markup_in_a_nick_is_read_as_its_letters_everywhere(nick):
         await shows(pilot, re.escape(f"{nick} │ {nick}"))
         await type_in(pilot, "/kick bbbbbbbb [b]why[/]")
         await pilot.press("enter")
-        await shows(pilot, re.escape(f"{nick} is bbbb"), r"reason: \[b\]why\[/\]")
+        await shows(pilot, re.escape(f"{nick} is bbbb"), r"reason: \[b\]why\[/\]", "y does it")
         await pilot.press("n")
         await until(pilot, lambda: not isinstance(window.screen, Question))
         await type_in(pilot, "/whois bbbbbbbb")
@@ -911,3 +957,35 @@ async def test_topic_without_a_text_tells_it():
         await type_in(pilot, "/topic")
         await pilot.press("enter")
         await shows(pilot, "topic: the plan")
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+async def test_no_size_and_no_key_ends_the_window(seed):
+    chance = random.Random(seed)
+    backend = Scripted(rooms=[facts(), facts(OTHER, "ops", unread=3)], lines=lines(59))
+    keys = ["f1", "f2", "f3", "f4", "escape", "ctrl+up", "ctrl+t", "x", "ctrl+u", "pageup", "ctrl+k", "tab", "alt+2"]
+    async with opened(backend) as (_window, pilot):
+        for _ in range(60):
+            await pilot.press(chance.choice(keys))
+            await pilot.resize_terminal(chance.choice([1, 2, 5, 12, 28, 40, 60, 80, 200]), chance.choice([1, 3, 8, 24]))
+        await pilot.resize_terminal(100, 30)
+        await pilot.press("escape", "escape")
+        await shows(pilot, "● connected")
+
+
+async def test_a_bug_ends_the_window_without_what_was_said(monkeypatch, capsys):
+    backend = Scripted(lines={ROOM: [line(1, "a secret word")]})
+    with pytest.raises(RuntimeError, match="a bug"):
+        await _break(backend, monkeypatch)
+    assert "secret" not in "".join(capsys.readouterr())
+
+
+async def _break(backend, monkeypatch):
+    async with opened(backend) as (window, pilot):
+        monkeypatch.setattr(window.talk, "draw", _fail)
+        window.desk.changed()
+        await until(pilot, lambda: window.bug is not None)
+
+
+def _fail():
+    raise RuntimeError("a bug")
