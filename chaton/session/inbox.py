@@ -82,7 +82,8 @@ class Inbox:
             detail = f"{lost} message{'s' * (lost > 1)} of {nick} before this: {what}"
             self._warn("pruned" if opened.pruned else "withheld", detail, opened.s)
         if opened.doubled:
-            detail = f"the relay refused the last {opened.doubled} of {nick} and showed them anyway: look for repeats"
+            count = f"{opened.doubled} message{'s' * (opened.doubled > 1)}"
+            detail = f"{nick} takes {count} before this for unsent: the relay lies, or the profile is an older copy"
             self._warn("doubled", detail, opened.s)
         if opened.stale:
             detail = f"{nick} sent this before knowing of a removal; who was removed may have read it"

@@ -77,10 +77,15 @@ class Keyring:
     def erase_replaced(self) -> None:
         """Erase private keys 10 min after they were replaced, by the own clock, whatever the relay says.
 
-        A clock that was set back must not keep them for as long as it takes to catch up.
+        A clock that was set back must not keep them for as long as it takes to catch up: the 10 min begin again. Nor
+        must they go at once, as what replaced them may have been refused for the clock it was made under.
         """
-        for entry in list(self._entries.values()):
-            if entry.replaced and abs(self._context.now - entry.replaced) >= BUNDLE_KEY_GRACE_MS:
+        now = self._context.now
+        for entry in [entry for entry in self._entries.values() if entry.replaced]:
+            if now < entry.replaced:
+                entry.replaced = now
+                self._context.keep(entry)
+            elif now - entry.replaced >= BUNDLE_KEY_GRACE_MS:
                 self._erase(entry.id)
 
     def _ahead(self, own: OwnBundle) -> bool:

@@ -59,7 +59,7 @@ def backlog(person: Person, room: RoomId) -> list[str]:
         ({"lost": 1}, "withheld", "1 message of ada before this: withheld by the relay, or lost"),
         ({"lost": 1, "lost_before": 2}, "withheld", "3 messages of ada before this: withheld by the relay, or lost"),
         ({"lost_before": 2, "pruned": True}, "pruned", "2 messages of ada before this: deleted by the relay's retention"),
-        ({"doubled": 2}, "doubled", "the relay refused the last 2 of ada and showed them anyway: look for repeats"),
+        ({"doubled": 2}, "doubled", "ada takes 2 messages before this for unsent: the relay lies, or the profile is an older copy"),
         ({"stale": True}, "stale", "ada sent this before knowing of a removal; who was removed may have read it"),
     ],
 )  # fmt: skip

@@ -77,10 +77,14 @@ def test_keys_are_erased_also_by_a_clock_that_is_set_back() -> None:
     shared = context()
     ring = Keyring(shared, [])
     first, _second = ring.renew(guest=False), ring.renew(guest=False)
-    shared.now -= BUNDLE_KEY_GRACE_MS - 1
+    shared.now -= BUNDLE_ROTATE_MS
     ring.erase_replaced()
     assert ring.find(first.id) is first
-    shared.now -= 1
+    assert not ring.is_of_a_clone(first.bundle.raw)
+    shared.now += BUNDLE_KEY_GRACE_MS - 1
+    ring.erase_replaced()
+    assert ring.find(first.id) is first
+    shared.now += 1
     ring.erase_replaced()
     assert ring.find(first.id) is None
 
