@@ -365,7 +365,7 @@ COMMANDS: Final = (
     Command("/delete #N", "take an own message back", _delete),
     Command("/react #N EMOJI", "react to a message", _react(add=True)),
     Command("/unreact #N EMOJI", "take a reaction back", _react(add=False)),
-    Command("/send FILE [CAPTION]", "send a file; quotes around a name with spaces", _send_file, ("file",)),
+    Command("/send FILE [CAPTION]", "send a file of 100 MiB at most; quotes around spaces", _send_file, ("file",)),
     Command("/get #N [DIR]", "fetch the file of a message, and go on where that stopped", _get_file),
     Command("/last [N]", "the last lines once more", _local("last")),
     Command("/search TEXT", "lines that hold a text", _search),

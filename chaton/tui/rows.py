@@ -66,9 +66,11 @@ class Draft:
         return cls(width, look, book.facts.nick, column, book.quoted, time.time_ns() // 1_000_000)
 
 
-def rows(item: Item, draft: Draft, *, new_day: bool, is_first_new: bool) -> list[Strip]:
-    """The rows of a line, with a day or "new" line above it where one belongs there."""
+def rows(item: Item, draft: Draft, *, new_day: bool, is_first_new: bool, is_beginning: bool = False) -> list[Strip]:
+    """The rows of a line, with what belongs above it: where one began to read, a day, where what is new begins."""
     above = []
+    if is_beginning:
+        above.append(_rule("your history begins here; nothing older can be read", draft, draft.look.dim))
     if new_day:
         above.append(_rule(f"{moment(item.at):%A, %d %B %Y}", draft, draft.look.dim))
     if is_first_new:

@@ -32,12 +32,14 @@ class _Block:
     Attributes:
         before: The line of the room before it: where the day is another, that stands above it.
         is_first_new: Whether what is new begins here.
+        is_beginning: Whether nothing older is held: one joined here, or made the room.
         about: What it answers, as far as that is held.
     """
 
     item: Item
     before: LineFacts | None
     is_first_new: bool
+    is_beginning: bool
     about: LineFacts | None
     rows: list[Strip]
 
@@ -141,13 +143,15 @@ class Timeline(ScrollView, inherit_bindings=False):
         line = item if isinstance(item, LineFacts) else None
         about = book.quoted(line.re) if line is not None and line.re else None
         is_first_new = _is_first_new(item, before, book)
+        is_beginning = before is None and line is not None and book.complete and line.seq == book.first
         known = self._cache.get(id(item))
         if known is not None and known.item is item and known.before is before and known.about is about:
             waits = line is not None and line.kind == "unread" and line.asked
-            if known.is_first_new == is_first_new and not waits:
+            if (known.is_first_new, known.is_beginning) == (is_first_new, is_beginning) and not waits:
                 return known
-        made = rows(item, draft, new_day=_is_new_day(item, before), is_first_new=is_first_new)
-        return _Block(item, before, is_first_new, about, made)
+        new_day = _is_new_day(item, before)
+        made = rows(item, draft, new_day=new_day, is_first_new=is_first_new, is_beginning=is_beginning)
+        return _Block(item, before, is_first_new, is_beginning, about, made)
 
     # --- where one is ---
 

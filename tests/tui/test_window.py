@@ -989,3 +989,13 @@ async def _break(backend, monkeypatch):
 
 def _fail():
     raise RuntimeError("a bug")
+
+
+async def test_where_the_history_begins_says_so():
+    backend = Scripted(lines=lines(500))
+    async with opened(backend) as (window, pilot):
+        await hides(pilot, "your history begins here")
+        await pilot.press("ctrl+home")
+        await until(pilot, lambda: window.desk.book.complete)
+        await pilot.press("ctrl+home")
+        await shows(pilot, "your history begins here; nothing older can be read")
