@@ -165,7 +165,7 @@ def test_a_message_that_is_refused_and_shown_is_told_when_it_comes_again(trio: T
         (warning,) = person.told(Warned)
         again = person.told(Said)[-1]
         assert (warning.code, warning.seq) == ("doubled", again.seq)
-        assert "the last 1 of ada" in warning.detail
+        assert "ada takes 1 message before this for unsent" in warning.detail
 
 
 def test_a_message_under_another_senders_name_names_the_true_one(trio: Trio) -> None:
