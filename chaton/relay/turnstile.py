@@ -1,13 +1,10 @@
-"""Begins TLS on connections, a few in each turn of the loop: one handshake takes as long as dozens of messages."""
+"""Begins TLS on connections, one in each turn of the loop: a handshake takes as long as dozens of messages."""
 
 import asyncio
 import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Final
-
-BEGINNINGS_MAX: Final = 2
 
 
 class Turnstile:
@@ -27,8 +24,7 @@ class Turnstile:
             self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
-        for _ in range(min(BEGINNINGS_MAX, len(self._waiting))):
-            self._waiting.popleft()()
+        self._waiting.popleft()()
         self._turning = bool(self._waiting)
         if self._turning:
             self._loop.call_soon(self._turn)

@@ -94,6 +94,7 @@ class Hub:
 
     def _decide(self, session: Session, frame: AnyClientFrame, now: int) -> Decision:
         if isinstance(frame, Ping):
+            self._count("requests", session, 1, now)
             return Decision(now=[Reply(session.id, Pong(frame.ref))])
         if self.suspended:
             raise No("store-failed", retry_ms=RETRY_AFTER_FAILURE_MS)
