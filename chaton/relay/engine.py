@@ -188,7 +188,9 @@ class Engine:
     def _end_turn_soon(self) -> None:
         if not self._turn_ends:
             self._turn_ends = True
-            self._loop.call_soon(self._end_turn)
+            # One round of the loop later, as in the next one what has come meanwhile stands behind this: senders who
+            # wait for each other's echo would stay split into two groups for ever, each with writes of its own.
+            self._loop.call_soon(self._loop.call_soon, self._end_turn)
 
     def _end_turn(self) -> None:
         """Commit what was decided, feed who waits, send what is queued."""
