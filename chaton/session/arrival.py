@@ -162,6 +162,7 @@ class Arrival:
     def _followed(self, room: Room, _result: Any, error: ChatonError | None) -> None:
         if error is None:
             room.caught_up = True
+            room.inbox.tell_untold()
             room.sender.pump()
         elif isinstance(error, Refused) and error.code == "bad-history":
             room.stop(InvalidLog("the relay no longer knows events of this room that it has shown before"))

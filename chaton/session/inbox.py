@@ -3,13 +3,23 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from msgspec.structs import asdict
+
 from chaton.errors import ChainRefused
 from chaton.identity.ids import ChainId, Identity, Instance, MessageId
 from chaton.room.envelope import HEADER_BYTES, message_id
 from chaton.session.content import Plaintext
 from chaton.session.context import Context
 from chaton.session.keyring import Peers
-from chaton.session.memory import ChainEntry, EarlyEntry, EventEntry, ForkEntry, HeldEntry, RoomEntry
+from chaton.session.memory import (
+    ChainEntry,
+    EarlyEntry,
+    EventEntry,
+    ForkEntry,
+    HeldEntry,
+    RecalledEntry,
+    RoomEntry,
+)
 from chaton.session.notices import Warned
 from chaton.session.reader import Held, KnownChain, Opened, Outcome, Reader, Unopened
 from chaton.session.sender import Sender
@@ -36,11 +46,12 @@ class Inbox:
 
     def take_message(self, entry: EventEntry, event: frames.Event) -> None:
         """Open the room's last event, a message of somebody else, or hold it until its key comes."""
-        known = self.timeline.messages.get(MessageId(entry.id))
-        if known is not None and known.s == entry.s:
-            self.context.keep(known)  # It was read before this room was joined anew.
+        recalled = self.timeline.recalled.pop(MessageId(entry.id), None)
+        if recalled is not None:
+            self._told_again(recalled, entry)
             return
-        outcome = self.reader.receive(event.body) if known is None else Unopened(entry.s, "index")
+        known = MessageId(entry.id) in self.timeline.messages
+        outcome = Unopened(entry.s, "index") if known else self.reader.receive(event.body)
         entry.chain = ChainId(event.body[35:67]) if len(event.body) >= HEADER_BYTES else None
         entry.sender = Identity(event.sender)  # The relay's word, until the message is opened.
         self._settle(entry, outcome, event.body)
@@ -49,6 +60,27 @@ class Inbox:
             self._warn("waiting", f"a message of {nick} cannot be shown before its key comes", entry.s)
             self.sender.ask(outcome.chain, entry.sender)
         self._forget_dropped()
+
+    def _told_again(self, recalled: RecalledEntry, event: EventEntry) -> None:
+        """What was judged before the room was begun anew stands where it is told now: it opens only once."""
+        entry = EventEntry(**asdict(recalled) | {"s": event.s, "at": event.at})
+        self.context.forget(recalled)
+        self.context.keep(entry)
+        if entry.state == "unopened":
+            self.timeline.note(entry)
+            if entry.s != recalled.s:
+                self._warn_unread(entry.reason, entry.s)
+            return
+        self.timeline.post(entry)
+        if entry.state == "opened" and entry.sender and entry.inst and entry.chain:
+            self.reader.last[entry.sender, entry.inst] = (entry.s, entry.chain)
+
+    def tell_untold(self) -> None:
+        """All is told: warn if that is less than before the room was begun anew."""
+        if count := len(self.timeline.recalled):
+            what = f"{count} message{'s' * (count > 1)} that you have read"
+            detail = f"{what} {'are' if count > 1 else 'is'} told no more: withheld by the relay, or lost"
+            self._warn("withheld", detail, self.view.history.s)
 
     def _settle(self, entry: EventEntry, outcome: Outcome, raw: bytes) -> None:
         """Write down and tell what became of a message."""
@@ -93,8 +125,11 @@ class Inbox:
         if outcome.fork and outcome.inst is not None and outcome.inst not in self.entry.excused:
             self._fork(raw, outcome.s, outcome.inst)
             return
-        why = WHY_UNREAD.get(outcome.reason, "it is damaged, or made by a program that breaks the rules")
-        self._warn("undecryptable", f"a message cannot be shown: {why}", outcome.s)
+        self._warn_unread(outcome.reason, outcome.s)
+
+    def _warn_unread(self, reason: str, s: int) -> None:
+        why = WHY_UNREAD.get(reason, "it is damaged, or made by a program that breaks the rules")
+        self._warn("undecryptable", f"a message cannot be shown: {why}", s)
 
     def _fork(self, evidence: bytes, s: int, claimant: Instance) -> None:
         """Somebody holds another history: stop sending, keep the evidence, tell the person (§7)."""
@@ -150,10 +185,22 @@ class Inbox:
 
     def take_over(self, earlier: "Inbox", *, same: bool) -> None:
         """Go on from an earlier time in the room, in the same membership or in another."""
+        for recalled in earlier.timeline.recalled.values():
+            self.context.forget(recalled)
+        if same:
+            self.timeline.recalled = earlier.timeline.recalled
+            self._forget_places(earlier.view.history.s)
         self.timeline.take_over(earlier.timeline)
+        for recalled in self.timeline.recalled.values():
+            self.context.keep(recalled)
         self.reader.take_over(earlier.reader, same=same)
         self._keep_chains(self.reader.touched())
         self._forget_dropped()
+
+    def _forget_places(self, last: int) -> None:
+        """All events of this membership will be told again, maybe in other places than they had up to ``last``."""
+        for s in range(self.view.history.first + 1, last + 1):
+            self.context.forget(EventEntry(room=self.view.room, s=s, at=0, kind=0, id=b""))
 
     def _keep_chain(self, chain: ChainId) -> None:
         """Keep a chain as it stands, and those that it has just ended."""

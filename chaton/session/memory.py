@@ -119,6 +119,19 @@ class EventEntry(Entry):
         return self.room + self.s.to_bytes(8)
 
 
+class RecalledEntry(EventEntry):
+    """A message from before the room was begun anew in the same membership, which the relay has not told again yet.
+
+    It was opened or given up then, and a message opens only once. ``s`` is where it stood.
+    """
+
+    KIND: ClassVar[str] = "recalled"
+
+    def place(self) -> bytes:
+        """Room and message."""
+        return self.room + self.id
+
+
 class ChainEntry(Entry):
     """A chain of somebody else. Without ``secret`` it is spent, and stays known."""
 
@@ -250,8 +263,8 @@ class ForkEntry(Entry):
 KINDS: dict[str, type[Entry]] = {
     entry.KIND: entry
     for entry in (
-        RoomEntry, RecordEntry, EventEntry, ChainEntry, HeldEntry, EarlyEntry, OwnBundleEntry, PeerEntry,
-        OutboxEntry, ForkEntry,
+        RoomEntry, RecordEntry, EventEntry, RecalledEntry, ChainEntry, HeldEntry, EarlyEntry, OwnBundleEntry,
+        PeerEntry, OutboxEntry, ForkEntry,
     )
 }  # fmt: skip
 

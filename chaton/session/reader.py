@@ -120,13 +120,13 @@ class Reader:
     def take_over(self, earlier: "Reader", *, same: bool) -> None:
         """Go on from an earlier time in the room. What another membership was given is known, and opens nothing."""
         self.chains = earlier.chains
+        self.dropped_messages += [message for held in earlier.held.values() for message in held]
         if same:
-            self.last, self.held, self.early = earlier.last, earlier.held, earlier.early
+            self.early = earlier.early
             return
         for known in self.chains.values():
             known.read = None
         self.ended += self.chains.values()
-        self.dropped_messages += [message for held in earlier.held.values() for message in held]
         self.dropped_grants += [grant for early in earlier.early.values() for grant in early]
 
     def receive(self, raw: bytes) -> Outcome:

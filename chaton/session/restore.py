@@ -21,6 +21,7 @@ from chaton.session.memory import (
     OutboxEntry,
     OwnBundleEntry,
     PeerEntry,
+    RecalledEntry,
     RecordEntry,
     RoomEntry,
 )
@@ -39,6 +40,7 @@ class RoomMemory:
 
     records: list[RecordEntry] = field(default_factory=list)
     events: list[EventEntry] = field(default_factory=list)
+    recalled: list[RecalledEntry] = field(default_factory=list)
     chains: list[ChainEntry] = field(default_factory=list)
     held: list[HeldEntry] = field(default_factory=list)
     early: list[EarlyEntry] = field(default_factory=list)
@@ -46,8 +48,8 @@ class RoomMemory:
 
 
 _OF_ROOM: dict[type[Entry], str] = {
-    RecordEntry: "records", EventEntry: "events", ChainEntry: "chains", HeldEntry: "held", EarlyEntry: "early",
-    OutboxEntry: "outbox",
+    RecordEntry: "records", EventEntry: "events", RecalledEntry: "recalled", ChainEntry: "chains", HeldEntry: "held",
+    EarlyEntry: "early", OutboxEntry: "outbox",
 }  # fmt: skip
 
 
@@ -97,6 +99,7 @@ def restore_room(  # noqa: PLR0917 - what every room is made of
         room.reader.held.setdefault(ChainId(held.raw[35:67]), []).append(HeldMessage(held.s, held.n, held.raw))
     for early in memory.early:
         room.reader.early.setdefault(early.sender, []).append(Grant.decode(early.grant))
+    room.timeline.recalled = {MessageId(recalled.id): recalled for recalled in memory.recalled}
     _replay(room, memory.events)
     return room
 

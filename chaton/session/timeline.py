@@ -4,13 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from msgspec.structs import asdict
+
 from chaton.errors import Refused
 from chaton.identity.ids import BlobHash, BlobId, Identity, Instance, MessageId
 from chaton.limits import PLAINTEXT_HEADER_BYTES
 from chaton.room.records import Record, Redact, Role
 from chaton.session.content import Delete, File, Plaintext, React
 from chaton.session.filename import file_name
-from chaton.session.memory import EventEntry
+from chaton.session.memory import EventEntry, RecalledEntry
 from chaton.session.notices import FileFacts, Said
 from chaton.session.telling import Teller, kind_name
 from chaton.session.text import clean
@@ -39,6 +41,7 @@ class Timeline:
         messages: Every message, opened or not, by its id.
         redactions: REDACT records by the message they name: event, number, rank of the signer.
         passed: The records among the events.
+        recalled: What was read before the room was begun anew in the same membership, and was not told again yet.
     """
 
     view: View
@@ -48,6 +51,7 @@ class Timeline:
     messages: dict[MessageId, EventEntry] = field(default_factory=dict)
     redactions: dict[MessageId, list[tuple[int, int, Role]]] = field(default_factory=dict)
     passed: list[PassedRecord] = field(default_factory=list)
+    recalled: dict[MessageId, RecalledEntry] = field(default_factory=dict)
     thread: Thread = field(default_factory=Thread)
 
     def note(self, entry: EventEntry) -> None:
@@ -69,9 +73,11 @@ class Timeline:
         return None if result is Result.IGNORE or over else self.said(entry)
 
     def take_over(self, earlier: "Timeline") -> None:
-        """Go on from what was shown during an earlier membership."""
-        for entry in earlier.messages.values():
-            if entry.state in {"opened", "own"}:
+        """Go on from what was shown before. What is of this same membership waits for its place to be told again."""
+        for message, entry in earlier.messages.items():
+            if entry.s > self.view.history.first and entry.state != "held":
+                self.recalled[message] = RecalledEntry(**asdict(entry))
+            elif entry.state in {"opened", "own"}:
                 self.post(entry)
 
     def redact(self, record: Record, s: int) -> bool:

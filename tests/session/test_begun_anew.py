@@ -1,0 +1,189 @@
+"""A room that was stopped and joined again in the same membership: what is told again takes its place anew."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from chaton.identity.ids import RoomId
+from chaton.relay.config import Limits
+from chaton.relay.hub.decide import Hub
+from chaton.relay.hub.memory import Memory, Policy
+from chaton.relay.loading import load
+from chaton.relay.store.base import Write
+from chaton.relay.store.memory import MemoryStore
+from chaton.room.link import Link
+from chaton.session import acts
+from chaton.session.memory import EventEntry, HeldEntry, RecalledEntry
+from chaton.session.notices import Warned
+from tests.session.test_evil_relay import Trio, swap_two
+from tests.session.test_reading import without_keys
+from tests.session.world import PIN, Person, World, invite, joined, make_room, say
+
+
+@dataclass
+class Backups:
+    """Every commit of a relay's store, so that it can be put back to an earlier one."""
+
+    world: World
+    commits: list[list[Write]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._watch()
+
+    def _watch(self) -> None:
+        store = self.world.relay.store
+        commit = store.commit
+        store.commit = lambda writes: (self.commits.append(list(writes)), commit(writes))
+
+    def put_back(self, count: int) -> None:
+        """The relay goes on from an earlier time, and everybody comes back to it."""
+        world, relay = self.world, self.world.relay
+        for person in world.people:
+            person.disconnect()
+        relay.store, kept = MemoryStore(), self.commits[:count]
+        for writes in kept:
+            relay.store.commit(writes)
+        self.commits = kept
+        self._watch()
+        relay.hub = Hub(Memory(PIN, Policy(), Limits().meter(), world.clock.now))
+        load(relay.hub.memory, relay.store)
+        for person in world.people:
+            person.connect()
+        world.settle()
+
+
+def lines(person: Person, room: RoomId) -> list[tuple[int, str]]:
+    return [(line.seq, str(line.text)) for line in person.session.rooms[room].timeline.backlog()]
+
+
+def state(person: Person, room: RoomId) -> tuple[object, ...]:
+    view = person.session.rooms[room].view
+    return view.n, view.history.s, bytes(view.history.last), lines(person, room)
+
+
+def entries(person: Person, kind: type) -> list[bytes]:
+    return [place for kept, place in person.disk if kept is kind]
+
+
+def back(person: Person, room: RoomId, link: Link) -> None:
+    assert person.session.rooms[room].entry.status == "stopped"
+    person.ask(person.session.join(link, person.name))
+
+
+@pytest.fixture
+def trio() -> Trio:
+    return Trio()
+
+
+def swapped_and_back(trio: Trio) -> None:
+    """Ben was shown two messages the other way round; the relay's numbers jump, and he joins again."""
+    swap_two(trio)
+    trio.lie_to(trio.ben, lambda _event: [])
+    say(trio.cyd, trio.room, "skipped")
+    trio.honest()
+    say(trio.cyd, trio.room, "after it")
+    back(trio.ben, trio.room, invite(trio.ada, trio.room))
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_what_is_told_again_elsewhere_stands_there_alone(trio: Trio, restarts: int) -> None:
+    swapped_and_back(trio)
+    for _ in range(restarts):
+        trio.ben.restart()
+        trio.world.settle()
+    assert state(trio.ben, trio.room) == state(trio.ada, trio.room)
+    say(trio.ben, trio.room, "all of it")
+    say(trio.cyd, trio.room, "and so do I")
+    assert state(trio.ben, trio.room) == state(trio.ada, trio.room)
+    assert not entries(trio.ben, RecalledEntry)
+
+
+def test_a_restart_in_the_middle_of_being_told_again_mixes_nothing(trio: Trio) -> None:
+    swap_two(trio)
+    trio.lie_to(trio.ben, lambda _event: [])
+    say(trio.cyd, trio.room, "skipped")
+    trio.honest()
+    say(trio.cyd, trio.room, "after it")
+    before = len(entries(trio.ben, EventEntry))
+    trio.lie_to(trio.ben, lambda event: [event] if event.s < before - 2 else [])
+    trio.ben.session.begin(trio.ben.session.join(invite(trio.ada, trio.room), "ben"))
+    trio.world.settle()
+    trio.honest()
+    trio.ben.restart()
+    trio.world.settle()
+    assert state(trio.ben, trio.room) == state(trio.ada, trio.room)
+
+
+def test_a_relay_put_back_from_a_backup_goes_on_with_who_joins_again() -> None:
+    world = World()
+    backups = Backups(world)
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    link = invite(ada, room)
+    say(ada, room, "one")
+    then = len(backups.commits)
+    say(ben, room, "two")
+    say(ada, room, "three")
+    backups.put_back(then)
+    for person in (ada, ben):
+        back(person, room, link)
+        (warning,) = [one for one in person.told(Warned) if one.code == "withheld"]
+        assert warning.detail.startswith("2 messages that you have read are told no more")
+        assert len(entries(person, RecalledEntry)) == 2
+    say(ben, room, "four")
+    for person in (ada, ben):
+        assert [text for _, text in lines(person, room)] == ["one", "four"]
+        person.restart()
+    world.settle()
+    say(ada, room, "five")
+    assert state(ada, room) == state(ben, room)
+    assert [text for _, text in lines(ada, room)] == ["one", "four", "five"]
+
+
+def test_what_waited_for_a_key_waits_anew(trio: Trio) -> None:
+    without_keys(trio.world, trio.ben)
+    trio.cyd.session.rooms[trio.room].sender.renew()
+    say(trio.cyd, trio.room, "later")
+    trio.lie_to(trio.ben, lambda _event: [])
+    say(trio.cyd, trio.room, "skipped")
+    trio.honest()
+    say(trio.cyd, trio.room, "after it")
+    back(trio.ben, trio.room, invite(trio.ada, trio.room))
+    assert len(entries(trio.ben, HeldEntry)) == 3
+    trio.ben.restart()  # The key waits at the relay.
+    trio.world.settle()
+    assert state(trio.ben, trio.room) == state(trio.ada, trio.room)
+    assert not entries(trio.ben, HeldEntry)
+
+
+def test_another_membership_recalls_nothing_of_the_one_before() -> None:
+    world = World()
+    backups = Backups(world)
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    link = invite(ada, room)
+    then = len(backups.commits)
+    say(ada, room, "gone")
+    backups.put_back(then)
+    back(ada, room, link)
+    back(ben, room, link)
+    assert entries(ben, RecalledEntry)
+    ben.ask(ben.session.act(room, acts.leave()))
+    ben.ask(ben.session.join(invite(ada, room), "ben"))
+    assert not entries(ben, RecalledEntry)
+
+
+def test_what_could_not_be_read_is_told_of_at_its_new_place(trio: Trio) -> None:
+    swap_two(trio)
+    messages = list(trio.ben.session.rooms[trio.room].timeline.messages.values())
+    given_up, there = messages[-2:]
+    given_up.state, given_up.reason = "unopened", "index"
+    trio.lie_to(trio.ben, lambda _event: [])
+    say(trio.cyd, trio.room, "skipped")
+    trio.honest()
+    say(trio.cyd, trio.room, "after it")
+    back(trio.ben, trio.room, invite(trio.ada, trio.room))
+    (told,) = [warning for warning in trio.ben.told(Warned) if warning.code == "undecryptable"]
+    assert told.seq == there.s == given_up.s + 1
