@@ -80,7 +80,7 @@ class Inbox:
         if count := len(self.timeline.recalled):
             what = f"{count} message{'s' * (count > 1)} that you have read"
             detail = f"{what} {'are' if count > 1 else 'is'} told no more: withheld by the relay, or lost"
-            self._warn("withheld", detail, self.view.history.s)
+            self._warn("untold", detail, 0)
 
     def _settle(self, entry: EventEntry, outcome: Outcome, raw: bytes) -> None:
         """Write down and tell what became of a message."""

@@ -189,7 +189,23 @@ class LinkWanted:
     by: SafeText
 
 
+@dataclass(frozen=True, slots=True)
+class Working:
+    """How far this client is with what may take long. A session tells every step; a client, only what lasts.
+
+    Attributes:
+        what: key (members are given the key of the own chain), log (records are read), events (what came meanwhile is
+            opened).
+        done: Of ``total``, which is None as long as nobody knows it. It is over when both are the same.
+    """
+
+    room: RoomId
+    what: str
+    done: int
+    total: int | None = None
+
+
 Notice: TypeAlias = (
     Joined | Waiting | Said | Sent | MemberChanged | Redacted | TopicChanged | PresenceChanged
-    | Warned | Rejected | Ended | LinkWanted
+    | Warned | Rejected | Ended | LinkWanted | Working
 )  # fmt: skip

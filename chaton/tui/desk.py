@@ -6,16 +6,17 @@ The screen never waits: it calls a method here, and is told by ``changed`` that 
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from chaton.client.facts import line_facts
+from chaton.client.gateway import Backend
 from chaton.client.naming import mentions
 from chaton.client.news import AnyNotice, ConnectionChanged, Progress, room_of
-from chaton.client.replies import AnyReply, Lines, MemberFacts, MemberList, Ok, RoomFacts, RoomList
+from chaton.client.replies import Lines, MemberFacts, MemberList, Ok, RoomFacts, RoomList
 from chaton.client.requests import AnyRequest, Connect, Draft, GetFile, Members, Page, Rooms, Seen, Send, SendFile
 from chaton.client.words import count
 from chaton.errors import ChatonError
@@ -31,18 +32,6 @@ _NS_IN_MS: Final = 1_000_000
 _MISSING: Final = {"withheld", "pruned", "stale"}  # Warnings that stand at a line, which knows them by itself.
 
 _Reply = TypeVar("_Reply")
-
-
-class Backend(Protocol):
-    """What carries requests out: this process, or the one that has the profile open."""
-
-    async def perform(self, request: AnyRequest) -> AnyReply:
-        """Carry out one request."""
-        ...
-
-    def notices(self) -> AsyncIterator[AnyNotice]:
-        """What happens from now on."""
-        ...
 
 
 def now_ms() -> int:
@@ -270,6 +259,8 @@ class Desk:
                 self._renew(book, str(notice.message))
             case notices.Warned():
                 self._warned(notice, book)
+            case notices.Joined() if book is not None:
+                self.chores.begin(self._read_anew(book))
             case notices.PresenceChanged() if book is not None:
                 self._look_again()
             case ConnectionChanged():
@@ -330,6 +321,16 @@ class Desk:
             sentence = f"{notice.by} removed somebody whose link had {uses} left; /invite {notice.uses} makes another"
             self.note(sentence, "warning", book.facts.room)
         self._look_again()
+
+    async def _read_anew(self, book: Book) -> None:
+        """A room was joined again, and tells its messages anew: they may stand elsewhere than before."""
+        room = book.facts.room
+        await self.ask(Members(room=room, wait=True), MemberList)
+        book.clear()
+        book.loaded = False
+        await self.look_at_rooms()
+        if room == self.current:
+            await self.show(room)
 
     def _renew(self, book: Book, message: str) -> None:
         """The line of a message is another now."""

@@ -3,8 +3,8 @@
 import gc
 import sys
 
+from chaton.client.gateway import Backend
 from chaton.tui import signals
-from chaton.tui.desk import Backend
 from chaton.tui.screens import Invitation
 from chaton.tui.window import Window
 

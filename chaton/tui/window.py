@@ -10,13 +10,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 
 from chaton.client import emoji
+from chaton.client.gateway import Backend
 from chaton.client.words import count
 from chaton.errors import ChatonError
 from chaton.tui import looks, signals
 from chaton.tui.acting import Actor
 from chaton.tui.book import Book
 from chaton.tui.composer import Composer
-from chaton.tui.desk import Backend, Desk, now_ms
+from chaton.tui.desk import Desk, now_ms
 from chaton.tui.keys import restore_alt_keys
 from chaton.tui.panels import Panels
 from chaton.tui.panes import Bar, People, RoomList, name_of, safety, title

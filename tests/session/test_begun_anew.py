@@ -128,7 +128,7 @@ def test_a_relay_put_back_from_a_backup_goes_on_with_who_joins_again() -> None:
     backups.put_back(then)
     for person in (ada, ben):
         back(person, room, link)
-        (warning,) = [one for one in person.told(Warned) if one.code == "withheld"]
+        (warning,) = [one for one in person.told(Warned) if one.code == "untold"]
         assert warning.detail.startswith("2 messages that you have read are told no more")
         assert len(entries(person, RecalledEntry)) == 2
     say(ben, room, "four")

@@ -311,6 +311,20 @@ async def test_lines_of_one_whose_nick_another_takes_are_told_apart():
         assert [one.sender for one in desk.book.items()] == ["ben~bbbbbbbb", "ben"]
 
 
+async def test_a_room_that_is_joined_again_is_read_anew():
+    """It may have been stopped and begun anew, and then its lines stand elsewhere."""
+    backend = Scripted(lines={ROOM: [line(4, "two"), line(5, "one"), line(6, "lost")]})
+    async with at(backend) as desk:
+        backend.lines[ROOM] = [line(4, "one"), line(5, "two")]
+        me = Identity.from_hex(ME)
+        backend.news.put_nowait(notices.Joined(ROOM_ID, clean("lobby"), clean(""), clean("ada"), me, ()))
+        backend.asked.clear()
+        await settled(backend, desk)
+        assert shown(desk) == ["one", "two"]
+        (waited,) = [asked for asked in backend.asked if isinstance(asked, Members) and asked.wait]
+        assert backend.asked.index(waited) < backend.asked.index(backend.requests(Page)[0])
+
+
 async def test_who_comes_or_goes_is_asked_for_once_for_many_news():
     backend = Scripted()
     async with at(backend) as desk:
