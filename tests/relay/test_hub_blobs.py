@@ -217,7 +217,7 @@ class TestWho:
         (direct,) = stage.memory.directs_of[identity(ANN)]
         whole(stage, stage.ann, PIECE, room=direct)
         assert fetched(stage, stage.ben, room=direct)
-        assert stage.refusal(stage.owner, frames.Get, direct, BLOB, 0) == "not-member"
+        assert stage.refusal(stage.owner, frames.Get, direct, BLOB, 0) == "no-room"
 
     def test_each_room_has_its_own_ids(self, stage):
         script, _ = Stage.room(stage, OWNER, seed(11), ANN)

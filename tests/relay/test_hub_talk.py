@@ -106,11 +106,32 @@ def test_a_direct_room_is_for_two_who_share_a_room():
     envelope = message(state, 0, history.last)
     assert stage.ask(ann, frames.Send, room, envelope).s == 1
     assert stage.decision.writes[0].inst == Instance.zero()
-    assert stage.refusal(ben, frames.Send, room, message(state, 0, history.last)) == "not-member"
-    assert stage.refusal(ben, frames.Follow, room, 0) == "not-member"
     assert stage.refusal(ann, frames.Log, room, -1) == "no-room"
     record = script.sign(ANN, Leave(script.inst(ANN)))
-    assert stage.refusal(ann, frames.Submit, room, record.raw) == "bad-record"
+    assert stage.refusal(ann, frames.Submit, room, record.raw) == "no-room"
+
+
+def test_nobody_learns_who_talks_to_whom():
+    """Whatever is asked about a direct room of others is answered as if there were none."""
+    stage = Stage()
+    script, (owner, ann) = stage.room(OWNER, KEY, ANN)
+    ben, blob = stage.login(BEN), bytes(32)
+    record = script.sign(BEN, Leave(script.inst(ANN))).raw
+    there, absent = direct_room(identity(OWNER), identity(ANN)), direct_room(identity(OWNER), identity(BEN))
+    state = RoomState.of_pair(identity(ANN), identity(OWNER))
+    envelope = message(state, 0, History.of_room(there).last)
+
+    def answers(room):
+        asked = [
+            (frames.Log, -1), (frames.Follow, 0), (frames.Send, envelope), (frames.Submit, record), (frames.Turn,),
+            (frames.Parcels, []), (frames.Put, blob, 1, 0, b"x"), (frames.PutStatus, blob), (frames.Get, blob, 0),
+        ]  # fmt: skip
+        return [stage.ask(ben, kind, room, *rest) for kind, *rest in asked]
+
+    stage.ask(owner, frames.Direct, identity(ANN))
+    before = [(one.code, one.detail) for one in answers(absent)]
+    assert [(one.code, one.detail) for one in answers(there)] == before
+    assert isinstance(stage.ask(ann, frames.Send, there, envelope), frames.Accepted)
 
 
 def test_pending_ones_are_strangers_to_direct_rooms():

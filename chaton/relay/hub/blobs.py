@@ -8,9 +8,7 @@ from chaton.relay.hub.depot import UPLOAD_LIFE_MS, UPLOADS_MAX, space_for
 from chaton.relay.hub.effects import Decision, Fetch, Reply
 from chaton.relay.hub.memory import Memory, Session
 from chaton.relay.hub.refusals import No
-from chaton.relay.hub.room import Room
 from chaton.relay.store.base import BlobRow, PieceRow
-from chaton.room.state import Member
 from chaton.wire.frames import BlobState, Get, Put, PutStatus
 
 _SIZE_MIN = SEALED_PIECE_OVERHEAD  # An empty file is one empty piece, which is a tag.
@@ -22,7 +20,7 @@ def put(memory: Memory, session: Session, who: Identity, frame: Put, now: int) -
     known = memory.depot.find(room.id, blob)
     if known is not None and _is_last_again(known, who, frame):
         return _state(session, frame.ref, known)
-    member = _member(room, who)
+    member = room.member(who)
     if room.state.closed:
         raise No("closed")
     if member.muted:
@@ -43,7 +41,7 @@ def put(memory: Memory, session: Session, who: Identity, frame: Put, now: int) -
 def status(memory: Memory, session: Session, who: Identity, frame: PutStatus, _now: int) -> Decision:
     """Tell a member how much of an attachment is here. It is told after everything decided before is durable."""
     room, blob = memory.room(frame.room), BlobId(frame.blob)
-    _member(room, who)
+    room.member(who)
     known = memory.depot.find(room.id, blob)
     return _state(session, frame.ref, known or BlobRow(room.id, blob, who, 0, 0, 0))
 
@@ -51,7 +49,7 @@ def status(memory: Memory, session: Session, who: Identity, frame: PutStatus, _n
 def get(memory: Memory, session: Session, who: Identity, frame: Get, now: int) -> Decision:
     """Tell a member who reads a piece of a complete attachment. What goes out is counted as what comes in is."""
     room, blob = memory.room(frame.room), BlobId(frame.blob)
-    if not _member(room, who).reads:
+    if not room.member(who).reads:
         raise No("not-allowed", "a bot posts to this room and reads nothing of it")
     row = memory.depot.find(room.id, blob)
     if row is None or not row.complete:
@@ -62,13 +60,6 @@ def get(memory: Memory, session: Session, who: Identity, frame: Get, now: int) -
     if wait:
         raise No("limited", retry_ms=wait)
     return Decision((session.id, frame.ref), then=[Fetch(session.id, frame.ref, row, frame.offset)])
-
-
-def _member(room: Room, who: Identity) -> Member:
-    member = room.state.members.get(who)
-    if member is None:
-        raise No("not-member")
-    return member
 
 
 def _state(session: Session, ref: int, row: BlobRow) -> Decision:

@@ -78,8 +78,7 @@ def bundles(memory: Memory, session: Session, _who: Identity, frame: Bundles, no
 def parcels(memory: Memory, session: Session, who: Identity, frame: Parcels, now: int) -> Decision:
     """Store parcels for members of a room, and tell which must be sealed again or have nobody to go to."""
     room = memory.room(frame.room)
-    if who not in room.state.members:
-        raise No("not-member")
+    room.member(who)
     sealed_to = [_recipient(item) for item in frame.parcels]
     decision = Decision((session.id, frame.ref))
     stale: dict[Identity, bytes] = {}

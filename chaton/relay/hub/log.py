@@ -88,7 +88,7 @@ class Offer(NamedTuple):
 
 def submit(memory: Memory, session: Session, who: Identity, frame: Submit, now: int) -> Decision:
     """Take a record into a room's log if the fold does; the turn of who submits ends in any case."""
-    room = memory.room(frame.room)
+    room = _with_log(memory, frame.room)
     try:
         record = _open(frame.record, who)
         if record.room != room.id:
@@ -98,16 +98,24 @@ def submit(memory: Memory, session: Session, who: Identity, frame: Submit, now: 
         room.turns.release(session.id)
 
 
+def _with_log(memory: Memory, room_id: bytes) -> Room:
+    """The room of that id, but no direct one: that has no records, and nobody learns whether it is there."""
+    room = memory.room(room_id)
+    if room.state.direct:
+        raise No("no-room")
+    return room
+
+
 def _submit(offer: Offer) -> Decision:
     room, record = offer.room, offer.record
-    if record.n < len(room.records) and room.records[record.n] == record.raw:  # A direct room has no records.
+    if record.n < len(room.records) and room.records[record.n] == record.raw:
         s = room.event_of(record.n)  # The same record again, as the answer was lost on the way.
         accepted = Accepted(offer.ref, s, room.transcript_of(s))
         return Decision(offer.asker, then=[Reply(offer.session.id, accepted)])
     if isinstance(record.body, Join):
         _check_join(offer, record.body)
-    elif record.actor not in room.state.members:
-        raise No("not-member")
+    else:
+        room.member(record.actor)
     if (record.n, record.prev) != (room.state.n + 1, room.state.head):
         raise No("head-moved", records=room.records[record.n : record.n + RECORDS_PER_FRAME_MAX])
     if wait := room.turns.wait_ms(offer.session.id, offer.now):
@@ -203,10 +211,8 @@ def _tell_moved(memory: Memory, room: Room, move: Move, decision: Decision, now:
 
 def turn(memory: Memory, session: Session, who: Identity, frame: Turn, now: int) -> Decision:
     """Queue for the head of a room: members, and joiners who peek."""
-    room = memory.room(frame.room)
-    seat = room.state.members.get(who)
-    if seat is None and room.id not in session.peeks:
-        raise No("not-member")
+    room = _with_log(memory, frame.room)
+    seat = room.state.members.get(who) if room.id in session.peeks else room.member(who)
     if room.state.closed:
         raise No("closed")
     room.turns.expire(now)
@@ -234,9 +240,7 @@ def _your_turn(room: Room, waiter: Waiter) -> Reply:
 
 def read(memory: Memory, session: Session, who: Identity | None, frame: Log) -> Decision:
     """Tell a room's records: to members, to those who wait or peek, and to who is out up to the record that did it."""
-    room = memory.room(frame.room)
-    if room.state.direct:
-        raise No("no-room")  # The same word as for a room that is none, so that nobody learns who talks to whom.
+    room = _with_log(memory, frame.room)
     last = room.state.n
     if room.id not in session.peeks and (who is None or room.standing(who) is Standing.OUT):
         if who is None or who not in room.outs:

@@ -7,11 +7,12 @@ from typing import Final, NamedTuple, Self
 
 from chaton.errors import ProtocolError, StoreError
 from chaton.identity.ids import Head, Identity, Instance, MessageId, RoomId, Transcript
+from chaton.relay.hub.refusals import No
 from chaton.relay.hub.turns import Turns
 from chaton.relay.store.base import DirectRow, EventRow
 from chaton.room import fold
 from chaton.room.records import Admit, Record, Remove
-from chaton.room.state import RoomState
+from chaton.room.state import Member, RoomState
 from chaton.room.transcript import History
 from chaton.wire.frames import KIND_RECORD
 
@@ -107,6 +108,16 @@ class Room:
     def id(self) -> RoomId:
         """The room's id."""
         return self.state.room
+
+    def member(self, who: Identity) -> Member:
+        """The membership of who asks; raises ``No`` where there is none.
+
+        A direct room is to all others as one that is not there, so that nobody learns who talks to whom.
+        """
+        member = self.state.members.get(who)
+        if member is None:
+            raise No("no-room" if self.state.direct else "not-member")
+        return member
 
     def standing(self, who: Identity) -> Standing:
         """What somebody is here now."""

@@ -77,9 +77,7 @@ def _is_by(room: Room, s: int, who: Identity) -> bool:
 def _may_send(room: Room, who: Identity, header: Header) -> Member:
     """The sender's membership, if its message may be the next event now."""
     state = room.state
-    member = state.members.get(who)
-    if member is None:
-        raise No("not-member")
+    member = room.member(who)
     if state.closed:
         raise No("closed")
     if member.muted:
@@ -95,8 +93,7 @@ def _may_send(room: Room, who: Identity, header: Header) -> Member:
 def follow(memory: Memory, session: Session, who: Identity, frame: Follow, _now: int) -> Decision:
     """Tell a member all events after one, and go on live."""
     room = memory.room(frame.room)
-    if who not in room.state.members:
-        raise No("not-member")
+    room.member(who)
     if frame.after > room.history.s:
         raise No("bad-history")
     feed = Feed(session.id, frame.ref, room.id, frame.after, room.history.s)
