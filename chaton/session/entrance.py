@@ -153,6 +153,8 @@ class Entrance:
         if earlier is not None:
             room.inbox.take_over(earlier.inbox, same=record.n == earlier.entry.first_n)
         self.rooms[room.view.room] = room
+        if room.live:
+            self.arrival.postbox.enter(room)
         room.log_current = True
         self.arrival.follow(room)
 

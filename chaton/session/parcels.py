@@ -1,6 +1,8 @@
 """Opening the parcels that others posted, once the logs have caught up (docs/protocol.md §5)."""
 
+from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from chaton.errors import ProtocolError
@@ -18,11 +20,18 @@ from chaton.wire import frames
 
 # As many as an honest relay stores for one recipient; the oldest go first, as they would there.
 WAITING_MAX = PARCELS_PER_RECIPIENT_BYTES_MAX // PARCEL_BYTES
+STRAYS_MAX = 64
 
 
 @dataclass(slots=True)
 class Postbox:
-    """Parcels that have come and are not judged yet."""
+    """Parcels that have come and are not judged yet.
+
+    Attributes:
+        all_told: Whether the relay has told all that waited there; ``opened`` whether the logs are current.
+        strays: The last ones for rooms that nothing is known of. Others may know that one has joined one of them: the
+            JOIN was taken, and its answer lost.
+    """
 
     context: Context
     keyring: Keyring
@@ -30,6 +39,7 @@ class Postbox:
     waiting: list[frames.Parcel] = field(default_factory=list)
     all_told: bool = False
     opened: bool = False
+    strays: deque[OpenedParcel] = field(default_factory=lambda: deque(maxlen=STRAYS_MAX))
 
     def put(self, parcel: frames.Parcel) -> None:
         """Take in a parcel; it is judged now, or once the logs are current."""
@@ -42,6 +52,14 @@ class Postbox:
         """The logs are current: judge what has come, and what comes from now on at once."""
         self.opened = True
         self._take()
+
+    def enter(self, room: Room) -> None:
+        """One is in a room: judge what came for it before."""
+        strays = [parcel for parcel in self.strays if parcel.room == room.view.room]
+        for parcel in strays:
+            self.strays.remove(parcel)
+            with suppress(ProtocolError):  # As in ``_judge``.
+                self._deliver(parcel, room)
 
     def _take(self) -> None:
         """Judge all that wait, then tell the relay that it may forget them: what they brought is kept by then."""
@@ -72,7 +90,9 @@ class Postbox:
             room = self.rooms.get(parcel.room) if parcel is not None else None
             if room is not None and room.pending:
                 return False  # Others know already that one is admitted.
-            if parcel is not None and room is not None and room.live:
+            if parcel is not None and room is None:
+                self.strays.append(parcel)
+            elif parcel is not None and room is not None and room.live:
                 self._deliver(parcel, room)
         except ProtocolError:
             return True

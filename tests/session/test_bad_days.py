@@ -352,3 +352,28 @@ def test_joining_twice_at_once_is_joining_once(world: World) -> None:
     assert [ben.answers[ticket] for ticket in tickets] == [room, room]
     assert ben.session.rooms[room] is first
     assert texts(ada) == ["here"]
+
+
+def test_keys_that_came_while_ones_join_was_not_known_to_oneself_are_used(world: World) -> None:
+    """The JOIN was taken, then the profile died; others know of it, and post their keys to whom they think is there."""
+    ada = world.person("ada")
+    room, other = make_room(ada), make_room(ada)
+    ben, link = world.person("ben"), invite(ada, room)
+    ben.session.begin(ben.session.join(link, "ben"))
+    while ben.identity not in world.relay.hub.memory.rooms[room].state.members:
+        before = dict(ben.disk)
+        ben.carry_out()
+        ben.listen()
+    ben.disconnect()
+    ben.disk = before
+    world.settle()
+    say(ada, room, "said before ben knew")
+    ben.start()
+    ben.connect()
+    world.settle()
+    ben.ask(ben.session.join(invite(ada, other), "ben"))
+    assert len(ben.session.arrival.postbox.strays) == 1
+    ben.ask(ben.session.join(link, "ben"))
+    assert texts(ben) == ["said before ben knew"]
+    assert not ben.session.arrival.postbox.strays
+    assert not ben.told(Warned)
