@@ -29,8 +29,7 @@ class Postbox:
 
     Attributes:
         all_told: Whether the relay has told all that waited there; ``opened`` whether the logs are current.
-        strays: The last ones for rooms that nothing is known of. Others may know that one has joined one of them: the
-            JOIN was taken, and its answer lost.
+        strays: The last ones for rooms that one is not in. Others may know better: a JOIN was taken, its answer lost.
     """
 
     context: Context
@@ -90,10 +89,10 @@ class Postbox:
             room = self.rooms.get(parcel.room) if parcel is not None else None
             if room is not None and room.pending:
                 return False  # Others know already that one is admitted.
-            if parcel is not None and room is None:
-                self.strays.append(parcel)
-            elif parcel is not None and room is not None and room.live:
+            if parcel is not None and room is not None and room.live:
                 self._deliver(parcel, room)
+            elif parcel is not None:
+                self.strays.append(parcel)
         except ProtocolError:
             return True
         return True

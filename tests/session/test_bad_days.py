@@ -354,11 +354,16 @@ def test_joining_twice_at_once_is_joining_once(world: World) -> None:
     assert texts(ada) == ["here"]
 
 
-def test_keys_that_came_while_ones_join_was_not_known_to_oneself_are_used(world: World) -> None:
+@pytest.mark.parametrize("was_there", [False, True])
+def test_keys_that_came_while_ones_join_was_not_known_to_oneself_are_used(world: World, was_there: bool) -> None:
     """The JOIN was taken, then the profile died; others know of it, and post their keys to whom they think is there."""
     ada = world.person("ada")
     room, other = make_room(ada), make_room(ada)
-    ben, link = world.person("ben"), invite(ada, room)
+    ben = world.person("ben")
+    if was_there:
+        ben.ask(ben.session.join(invite(ada, room), "ben"))
+        ben.ask(ben.session.act(room, acts.leave()))
+    link = invite(ada, room)
     ben.session.begin(ben.session.join(link, "ben"))
     while ben.identity not in world.relay.hub.memory.rooms[room].state.members:
         before = dict(ben.disk)
