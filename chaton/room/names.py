@@ -20,9 +20,10 @@ _ALIKE: Final = str.maketrans(
     "аеорсухіјѕԁӏԛԝһνοραικυτ",
     "aeopcyxijsdlqwhvopaikut",
 )
-# Characters that are drawn as nothing or as a blank, though Unicode calls them letters, marks or symbols.
+# Characters that are drawn as nothing or as a blank, though Unicode calls them letters, marks or symbols, or has set
+# them aside for such as it may have one day.
 _BLANK: Final = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2800, 0x3164, *range(0xFE00, 0xFE10),
-                 0xFFA0, *range(0xE0100, 0xE01F0)}  # fmt: skip
+                 0xFFA0, *range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000)}  # fmt: skip
 _SUFFIXED: Final = re.compile(r"~[0-9a-f]{8}$")
 _MIXED_FREELY: Final = {"HIRAGANA", "KATAKANA", "CJK", "HANGUL", "BOPOMOFO"}
 

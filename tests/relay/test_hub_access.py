@@ -166,3 +166,45 @@ def test_what_is_sent_counts_by_its_length():
     counted = [amount for kind, amount in stage.meter.taken if kind == "bytes"]
     assert [round(amount, -3) for amount in counted] == [60_000, 1_000, 1_000, 1_000, 18_000]
     assert ("parcels", 10) in stage.meter.taken
+
+
+def test_who_is_refused_for_good_is_given_no_time_to_come_back():
+    stage = Stage()
+    ann, again, other = stage.login(ANN), stage.connect(), stage.connect()
+    (replaced,) = effects(stage.play(again, frames.Login(login_answer(ANN, PIN, again.nonce))), Close)
+    (twice,) = effects(stage.play(again, frames.Login(login_answer(BEN, PIN, again.nonce))), Close)
+    (forged,) = told(stage.play(other, frames.Login(login_answer(ANN, PIN, again.nonce))), other)
+    no_room = stage.ask(again, frames.Follow, bytes(32), 0)
+    assert (replaced.session, twice.session) == (ann.id, again.id)
+    assert [each.retry_ms for each in (replaced.goodbye, twice.goodbye, forged, no_room)] == [0] * 4
+
+
+def test_a_peek_counts_as_one_request():
+    stage = Stage()
+    script, _ = stage.room(OWNER, KEY)
+    stage.meter.taken.clear()
+    stage.peek(stage.connect(), script.room, KEY)
+    assert [taken for taken in stage.meter.taken if taken[0] != "bytes"] == [("requests", 1)]
+
+
+def test_what_is_short_counts_too():
+    stage = Stage()
+    session = stage.login(ANN)
+    stage.meter.taken.clear()
+    stage.ask(session, frames.Follow, bytes(32), 0)
+    (counted,) = [amount for kind, amount in stage.meter.taken if kind == "bytes"]
+    assert 0 < counted < 1_000
+
+
+def test_an_invite_is_good_until_the_moment_it_expires():
+    stage = Stage()
+    script, (owner,) = stage.room(OWNER, KEY)
+    short, expires = seed(10), NOW + 5_000
+    stage.submit(owner, script, script.invite(short, expires=expires))
+    ann, ben = stage.login(ANN), stage.login(BEN)
+    stage.now = expires - 1
+    assert isinstance(stage.peek(ann, script.room, short), frames.Done)
+    stage.submit(ann, script, script.join(ANN, short))
+    stage.now = expires
+    assert stage.peek(ben, script.room, short).code == "invite-expired"
+    assert stage.refusal(ben, frames.Submit, script.room, script.join(BEN, short).raw) == "invite-expired"

@@ -293,6 +293,13 @@ class TestBounds:
         assert answer.code == "blob-quota"
         assert "relay" in answer.detail
 
+    def test_a_small_one_counts_for_64_kib_and_the_space_is_given_to_its_last_byte(self):
+        stage = Stage(blob_bytes=131_072)
+        stage.script, (_, ann) = stage.room(OWNER, KEY, ANN)
+        for blob in (BLOB, OTHER_BLOB):
+            assert put(stage, ann, 0, bytes(16), size=16, blob=blob).have == 16
+        assert no_put(stage, ann, 0, bytes(16), size=16, blob=b"x" * 32) == "blob-quota"
+
     @pytest.mark.parametrize("policy", [{"room_blob_bytes": 0}, {"blob_bytes": 0}])
     def test_a_relay_that_takes_none(self, policy):
         stage = Stage(**policy)
@@ -375,6 +382,12 @@ class TestMemory:
         assert told.frame.code == "store-failed"
         reload(stage.memory, store, lost.writes)()
         assert status(stage, stage.ann) == (3 * PIECE, PIECE)
+
+    def test_one_whose_first_piece_is_lost_is_unknown_again(self, stage):
+        put(stage, stage.ann, 0, bytes(PIECE))
+        reload(stage.memory, MemoryStore(), stage.decision.writes)()
+        assert status(stage, stage.ann) == (0, 0)
+        assert (stage.memory.depot.space, stage.memory.depot.stored) == (0, 0)
 
     def test_a_dropped_one_that_the_disk_kept_is_there_again(self, stage):
         store = MemoryStore()

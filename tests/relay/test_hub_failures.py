@@ -59,6 +59,17 @@ def test_who_goes_while_memory_is_read_again_is_gone():
     assert not decision.now
 
 
+def test_a_login_while_memory_is_read_again_is_refused_and_may_come_again():
+    stage = Stage()
+    session = stage.connect()
+    stage.hub.suspend()
+    answer = frames.Login(login_answer(ANN, PIN, session.nonce))
+    assert refused(stage.play(session, answer)) == [(session.id, 0, "store-failed", RETRY_AFTER_FAILURE_MS)]
+    assert session.identity is None
+    stage.hub.suspended = False
+    assert isinstance(told(stage.play(session, answer), session)[0], frames.LoggedIn)
+
+
 def test_a_lost_message_is_refused_and_so_is_what_followed_it():
     stage = Stage()
     script, (_, ann) = stage.room(OWNER, KEY, ANN)
@@ -386,6 +397,8 @@ def test_a_piece_that_is_too_much_for_now_is_told_when_to_ask_for():
         (frames.Unfollow, lambda room: (room,), "requests"),
         (frames.ParcelTaken, lambda _: ([],), "requests"),
         (frames.Log, lambda room: (room, -1), "requests"),
+        (frames.PutStatus, lambda room: (room, bytes(32)), "requests"),
+        (frames.Ping, lambda _: (), "requests"),
     ],
 )
 def test_every_request_counts_as_what_it_is(kind, fields, counts):

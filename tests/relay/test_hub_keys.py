@@ -8,9 +8,12 @@ from chaton.limits import BUNDLE_AHEAD_MS, BUNDLE_OF_STRANGER_MS, DAY_MS, PARCEL
 from chaton.relay.hub import mailbox as mailbox_module
 from chaton.relay.hub.effects import Push
 from chaton.relay.hub.mailbox import Mailbox, Waiting
+from chaton.relay.loading import reload
 from chaton.relay.store.base import BundleRow, ParcelRow, ParcelsGone
+from chaton.relay.store.memory import MemoryStore
+from chaton.room.records import Leave
 from chaton.wire import frames
-from tests.relay.play import NOW, bundle, identity, login_answer, parcel, seed, spoiled
+from tests.relay.play import NOW, Script, bundle, identity, login_answer, parcel, seed, spoiled
 from tests.relay.stage import PIN, Stage, effects
 
 OWNER, ANN, BEN, KEY = seed(1), seed(2), seed(3), seed(9)
@@ -182,3 +185,88 @@ def test_damaged_bundles_of_the_store_are_left_out():
     bad = BundleRow(identity(BEN), keys.id, spoiled(keys.raw), keys.counter, 0)
     stage.memory.put_bundles([good, bad])
     assert set(stage.memory.bundles) == {identity(ANN)}
+
+
+def test_as_many_strangers_have_a_bundle_as_there_is_place_for(monkeypatch):
+    from chaton.relay.hub import keys
+
+    monkeypatch.setattr(keys, "BUNDLES_OF_STRANGERS_MAX", 2)
+    stage = Stage()
+    for who in (ANN, BEN):
+        published(stage, stage.login(who), who)
+    assert stage.refusal(stage.login(OWNER), frames.Publish, bundle(OWNER).raw) == "limited"
+
+
+def written_until(decision):
+    return [write.until for write in decision.writes if isinstance(write, BundleRow)]
+
+
+def test_the_bundle_of_who_leaves_its_last_room_is_kept_ten_minutes_more():
+    stage = Stage()
+    script, (owner, ann) = stage.room(OWNER, KEY, ANN)
+    keys = published(stage, ann, ANN)
+    other = Script(OWNER)
+    stage.create(owner, other)
+    stage.submit(owner, other, other.invite(KEY))
+    assert written_until(stage.submit(ann, other, other.join(ANN, KEY))) == [], "it is kept for good already"
+    assert written_until(stage.submit(ann, script, script.sign(ANN, Leave(script.inst(ANN))))) == []
+    last = stage.submit(ann, other, other.sign(ANN, Leave(other.inst(ANN))))
+    assert written_until(last) == [NOW + BUNDLE_OF_STRANGER_MS]
+    stage.now += BUNDLE_OF_STRANGER_MS - 1
+    assert listed(stage, owner, ANN) == [keys.raw]
+    stage.now += 1
+    assert listed(stage, owner, ANN) == []
+
+
+def test_who_is_left_with_a_direct_room_alone_keeps_its_bundle():
+    stage = Stage()
+    script, (owner, ann) = stage.room(OWNER, KEY, ANN)
+    keys = published(stage, ann, ANN)
+    stage.ask(owner, frames.Direct, identity(ANN))
+    assert written_until(stage.submit(ann, script, script.sign(ANN, Leave(script.inst(ANN))))) == []
+    stage.now += BUNDLE_OF_STRANGER_MS
+    stage.hub.expire(stage.now)
+    assert listed(stage, owner, ANN) == [keys.raw]
+
+
+def test_a_lost_bundle_is_unknown_again():
+    stage = Stage()
+    _, (owner, ann) = stage.room(OWNER, KEY, ANN)
+    store = MemoryStore()
+    mine = published(stage, owner, OWNER)
+    store.commit(stage.decision.writes)
+    published(stage, ann, ANN)
+    reload(stage.memory, store, stage.decision.writes)()
+    assert listed(stage, owner, OWNER, ANN) == [mine.raw]
+
+
+def test_a_lost_parcel_is_unknown_again_and_one_that_was_written_is_not():
+    stage = Stage()
+    script, (owner, ann) = stage.room(OWNER, KEY, ANN)
+    store, keys = MemoryStore(), published(stage, ann, ANN)
+    tokens = []
+    for _ in range(2):
+        lost = stage.ask(owner, frames.Parcels, script.room, [frames.ParcelTo(identity(ANN), parcel(keys))])
+        assert isinstance(lost, frames.ParcelsStored)
+        tokens.append(stage.decision.writes[0].token)
+        if len(tokens) == 1:
+            store.commit(stage.decision.writes)
+    reload(stage.memory, store, stage.decision.writes)()
+    stage.ask(ann, frames.ParcelTaken, tokens)
+    assert stage.decision.writes == [ParcelsGone(identity(ANN), (tokens[0],))]
+
+
+def test_a_parcel_waits_to_the_end_of_its_fourteenth_day():
+    box, sender, room = Mailbox(), identity(ANN), RoomId(bytes(32))
+    box.add(Waiting(7, sender, room, NOW, PARCEL_BYTES))
+    assert box.expire(NOW + PARCEL_LIFE_MS) == []
+    assert box.expire(NOW + PARCEL_LIFE_MS + 1) == [7]
+
+
+def test_an_empty_mailbox_remembers_nobody():
+    box = Mailbox()
+    for token in range(4):
+        box.add(Waiting(token, identity(seed(token % 2)), RoomId(bytes(32)), NOW, PARCEL_BYTES))
+    for token in range(4):
+        box.drop(token)
+    assert (len(box), box.bytes, box._by_source) == (0, 0, {})

@@ -4,7 +4,7 @@ import pytest
 
 from chaton.identity.ids import Instance, InviteKey, MessageId, RoomId
 from chaton.limits import DAY_MS, TURN_MS
-from chaton.relay.hub.effects import Gain, Hint, Pages, Part
+from chaton.relay.hub.effects import Gain, Hint, Pages, Part, Reply
 from chaton.relay.hub.room import Room
 from chaton.relay.store.base import BodyGone, BundleRow, EventRow
 from chaton.room.envelope import message_id
@@ -309,3 +309,88 @@ def test_a_room_read_from_its_rows_is_the_same_room():
     assert again.outs == room.outs
     assert again.find(message_id(message)) == 3
     assert again.author(3) == room.author(3)
+
+
+def test_who_waits_takes_a_place_and_who_is_in_cannot_join():
+    stage = Stage()
+    script, (owner, ann) = stage.room(OWNER, KEY, ANN, approve=True, max_members=2)
+    ben, unknown = stage.login(BEN), seed(50)
+    assert stage.refusal(ben, frames.Submit, script.room, script.join(BEN, KEY).raw) == "room-full"
+    # A new invite would help neither of them: that is what they are told, and not that this one is unknown.
+    assert stage.refusal(ann, frames.Submit, script.room, script.join(ANN, unknown).raw) == "not-allowed"
+    assert stage.refusal(owner, frames.Submit, script.room, script.join(OWNER, unknown).raw) == "not-allowed"
+
+
+def test_a_joiner_is_in_so_many_rooms_too(monkeypatch):
+    from chaton.relay.hub import log
+
+    monkeypatch.setattr(log, "ROOMS_MAX", 1)
+    stage = Stage()
+    _, (_, ann) = stage.room(OWNER, KEY, ANN)
+    script, _ = stage.room(BEN, KEY)
+    assert stage.refusal(ann, frames.Submit, script.room, script.join(ANN, KEY).raw) == "limited"
+
+
+def test_who_did_it_is_not_hinted_at_it():
+    stage = Stage()
+    script, _ = stage.room(OWNER, KEY)
+    ann = stage.login(ANN)
+    decision = stage.submit(ann, script, script.join(ANN, KEY))
+    assert [type(frame) for frame in told(decision, ann)] == [frames.Accepted]
+    assert effects(decision, Hint) == [Hint(script.room, frames.Presence(script.room, identity(ANN), online=True))]
+    decision = stage.submit(ann, script, script.sign(ANN, Leave(script.inst(ANN))))
+    assert [type(frame) for frame in told(decision, ann)] == [frames.Accepted]
+
+
+def test_of_one_who_begins_to_wait_or_is_turned_away_nobody_hears():
+    stage = Stage()
+    script, (owner, _) = stage.room(OWNER, KEY, ANN, approve=True)
+    assert not effects(stage.decision, Hint)
+    inst = script.state.pending[identity(ANN)].inst
+    assert not effects(stage.submit(owner, script, script.sign(OWNER, Remove(inst, 0, b""))), Hint)
+
+
+def test_who_is_admitted_or_put_out_while_away_is_told_nothing():
+    stage = Stage()
+    script, (owner, ann) = stage.room(OWNER, KEY, ANN, approve=True)
+    stage.hub.gone(ann, NOW)
+    inst = script.state.pending[identity(ANN)].inst
+    for body in (Admit(inst), Remove(inst, 0, b"")):
+        decision = stage.submit(owner, script, script.sign(OWNER, body))
+        assert [type(effect) for effect in decision.then] == [Reply, Gain]
+
+
+def test_a_stranger_reads_no_log():
+    stage = Stage()
+    script, _ = stage.room(OWNER, KEY)
+    assert stage.refusal(stage.login(ANN), frames.Log, script.room, -1) == "not-member"
+
+
+def test_of_one_rank_who_asked_first_has_the_first_turn():
+    stage = Stage()
+    script, (_, ann, ben, cem) = stage.room(OWNER, KEY, ANN, BEN, CEM)
+    for session in (ann, ben, cem):
+        stage.play(session, frames.Turn(5, script.room))
+    given = [effects(stage.hub.tick(NOW + n * TURN_MS), Reply)[0].session for n in (1, 2)]
+    assert given == [ben.id, cem.id]
+
+
+def test_a_turn_that_is_over_stands_in_nobodys_way():
+    stage = Stage()
+    script, (owner, ann) = stage.room(OWNER, KEY, ANN)
+    stage.ask(ann, frames.Turn, script.room)
+    stage.now += TURN_MS + 500
+    stage.submit(owner, script, script.sign(OWNER, Info(b"")))
+
+
+def test_the_next_tick_is_that_of_the_turn_that_ends_first():
+    stage = Stage()
+    script, (owner,) = stage.room(OWNER, KEY)
+    other = Script(OWNER)
+    stage.create(owner, other)
+    for room in (script.room, other.room):
+        stage.ask(owner, frames.Turn, room)
+        stage.now += 500
+    assert stage.hub.next_tick() == NOW + TURN_MS
+    stage.hub.tick(NOW + TURN_MS)
+    assert stage.hub.next_tick() == NOW + 500 + TURN_MS

@@ -60,7 +60,7 @@ def test_a_message_is_an_event_for_all_and_a_resend_is_answered_the_same():
     assert not stage.decision.writes
     assert not effects(stage.decision, Gain)
     assert stage.refusal(ann, frames.Send, script.room, later) == "not-member", "somebody else's"
-    assert stage.refusal(owner, frames.Send, bytes(32), envelope) == "no-room"
+    assert stage.refusal(owner, frames.Send, bytes(32), envelope) == "format"
     other, _ = stage.room(OWNER, KEY)
     assert stage.refusal(stage.memory.online[identity(OWNER)], frames.Send, other.room, envelope) == "format"
 
@@ -117,20 +117,31 @@ def test_nobody_learns_who_talks_to_whom():
     script, (owner, ann) = stage.room(OWNER, KEY, ANN)
     ben, blob = stage.login(BEN), bytes(32)
     record = script.sign(BEN, Leave(script.inst(ANN))).raw
-    there, absent = direct_room(identity(OWNER), identity(ANN)), direct_room(identity(OWNER), identity(BEN))
-    state = RoomState.of_pair(identity(ANN), identity(OWNER))
-    envelope = message(state, 0, History.of_room(there).last)
+    there, absent = direct_room(identity(OWNER), identity(ANN)), direct_room(identity(OWNER), identity(seed(4)))
 
-    def answers(room):
+    def answers(room, other):
+        envelope = message(RoomState.of_pair(identity(OWNER), other), 0, History.of_room(room).last)
         asked = [
             (frames.Log, -1), (frames.Follow, 0), (frames.Send, envelope), (frames.Submit, record), (frames.Turn,),
             (frames.Parcels, []), (frames.Put, blob, 1, 0, b"x"), (frames.PutStatus, blob), (frames.Get, blob, 0),
         ]  # fmt: skip
-        return [stage.ask(ben, kind, room, *rest) for kind, *rest in asked]
+        stage.meter.waits["messages"] = 5
+        refused = stage.ask(ben, frames.Send, room, envelope)
+        stage.meter.waits.clear()
+        behind = envelope[:67] + (1).to_bytes(2) + envelope[69:]  # The next one of that chain.
+        elsewhere = script.message()
+        return [
+            refused,
+            *(stage.ask(ben, frames.Send, room, sent) for sent in (behind, elsewhere)),
+            *(stage.ask(ben, kind, room, *rest) for kind, *rest in asked),
+            stage.peek(ben, room, KEY),
+            stage.peek(stage.connect(), room, KEY),
+        ]
 
     stage.ask(owner, frames.Direct, identity(ANN))
-    before = [(one.code, one.detail) for one in answers(absent)]
-    assert [(one.code, one.detail) for one in answers(there)] == before
+    before = [(one.code, one.detail) for one in answers(absent, identity(seed(4)))]
+    assert [(one.code, one.detail) for one in answers(there, identity(ANN))] == before
+    envelope = message(RoomState.of_pair(identity(OWNER), identity(ANN)), 0, History.of_room(there).last)
     assert isinstance(stage.ask(ann, frames.Send, there, envelope), frames.Accepted)
 
 
@@ -148,3 +159,76 @@ def test_so_many_direct_rooms(monkeypatch):
     _, (_owner, ann, ben) = stage.room(OWNER, KEY, ANN, BEN)
     stage.ask(ann, frames.Direct, identity(BEN))
     assert stage.refusal(ben, frames.Direct, identity(OWNER)) == "limited"
+
+
+def test_the_first_message_of_a_direct_room_is_answered_the_same_when_it_comes_again():
+    stage = Stage()
+    _, (owner, ann) = stage.room(OWNER, KEY, ANN)
+    stage.ask(owner, frames.Direct, identity(ANN))
+    room = direct_room(identity(OWNER), identity(ANN))
+    state, history = RoomState.of_pair(identity(ANN), identity(OWNER)), History.of_room(room)
+    first, second = (message(state, 0, history.last) for _ in range(2))
+    answers = [stage.ask(ann, frames.Send, room, envelope) for envelope in (first, second, first)]
+    assert [answer.s for answer in answers] == [1, 2, 1]
+    assert answers[2].transcript == answers[0].transcript
+
+
+def test_find_goes_on_right_behind_what_is_no_whole_id():
+    room = Room.of_pair(identity(ANN), identity(BEN))
+    author = Author(identity(ANN), Instance.zero())
+    room.add_message(MessageId(b"a" * 31 + b"b"), author)
+    room.add_message(MessageId(b"b" * 32), author)
+    assert room.find(MessageId(b"b" * 32)) == 2
+
+
+# --- what is refused holds up its chain, see talk._check_order ---
+
+OLD, NEW = b"o" * 32, b"n" * 32
+
+
+class Speaker:
+    """One who sends messages of several chains into a room, of which the relay takes or refuses some."""
+
+    def __init__(self):
+        self.stage = Stage()
+        self.script, (_, self.session) = self.stage.room(OWNER, KEY, ANN)
+
+    def say(self, chain, index):
+        """What comes of it: a word of refusal, or "taken"."""
+        raw = self.script.message()
+        envelope = raw[:35] + chain + index.to_bytes(2) + raw[69:]
+        answer = self.stage.ask(self.session, frames.Send, self.script.room, envelope)
+        if isinstance(answer, frames.Accepted):
+            self.script.history.add(message_id(envelope))
+            return "taken"
+        return answer.code
+
+    def refused(self, *places):
+        """Too fast for the relay: all of these are refused."""
+        self.stage.meter.waits["messages"] = 50
+        assert {self.say(chain, index) for chain, index in places} == {"limited"}
+        self.stage.meter.waits.clear()
+
+
+def test_one_that_is_refused_twice_still_holds_up_all_behind_it():
+    ann = Speaker()
+    ann.refused((OLD, 3), (OLD, 4), (OLD, 3))
+    assert [ann.say(OLD, index) for index in (3, 5, 4, 5)] == ["taken", "limited", "taken", "taken"]
+
+
+def test_what_is_missing_of_an_older_chain_holds_up_no_newer_one():
+    ann = Speaker()
+    ann.refused((OLD, 0), (OLD, 6), (NEW, 0))
+    assert [ann.say(NEW, index) for index in (0, 2)] == ["taken", "taken"]
+
+
+def test_a_newer_chain_is_held_up_in_place_of_an_older_one():
+    ann = Speaker()
+    ann.refused((OLD, 0), (NEW, 5))
+    assert [ann.say(NEW, index) for index in (6, 5, 6)] == ["limited", "taken", "taken"]
+
+
+def test_a_message_of_a_newer_chain_is_taken_as_a_new_beginning():
+    ann = Speaker()
+    ann.refused((OLD, 3), (OLD, 6))
+    assert [ann.say(*place) for place in ((NEW, 1), (OLD, 3))] == ["taken", "taken"]

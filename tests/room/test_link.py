@@ -1,5 +1,6 @@
 """Links against the vectors: each has one spelling, and a slip of the finger is noticed."""
 
+import base64
 import json
 from pathlib import Path
 
@@ -48,6 +49,14 @@ def test_a_changed_character_is_refused(data: st.DataObject) -> None:
     other = data.draw(st.characters(codec="ascii").filter(lambda character: character != text[at]))
     with pytest.raises(Malformed):
         Link.decode(text[:at] + other + text[at + 1 :])
+
+
+def test_a_link_that_is_cut_at_any_byte_is_refused() -> None:
+    body = VECTORS["valid"][0]["link"].removeprefix("chaton:")
+    raw = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+    for size in range(len(raw)):
+        with pytest.raises(Malformed):
+            Link.decode("chaton:" + base64.urlsafe_b64encode(raw[:size]).rstrip(b"=").decode())
 
 
 @given(st.text())

@@ -101,7 +101,7 @@ def peek(memory: Memory, session: Session, frame: Peek, now: int) -> Decision:
         check_peek(challenge, room_id, key, frame.signature)
     except BadSignature as cause:
         raise No("bad-signature") from cause
-    invite = memory.room(room_id).state.invites.get(key)
+    invite = memory.room_with_log(room_id).state.invites.get(key)
     if invite is None:
         raise No("bad-invite")
     if now >= invite.expires:

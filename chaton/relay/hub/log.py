@@ -88,7 +88,7 @@ class Offer(NamedTuple):
 
 def submit(memory: Memory, session: Session, who: Identity, frame: Submit, now: int) -> Decision:
     """Take a record into a room's log if the fold does; the turn of who submits ends in any case."""
-    room = _with_log(memory, frame.room)
+    room = memory.room_with_log(frame.room)
     try:
         record = _open(frame.record, who)
         if record.room != room.id:
@@ -96,14 +96,6 @@ def submit(memory: Memory, session: Session, who: Identity, frame: Submit, now: 
         return _submit(Offer(memory, session, room, record, frame.ref, now))
     finally:
         room.turns.release(session.id)
-
-
-def _with_log(memory: Memory, room_id: bytes) -> Room:
-    """The room of that id, but no direct one: that has no records, and nobody learns whether it is there."""
-    room = memory.room(room_id)
-    if room.state.direct:
-        raise No("no-room")
-    return room
 
 
 def _submit(offer: Offer) -> Decision:
@@ -211,7 +203,7 @@ def _tell_moved(memory: Memory, room: Room, move: Move, decision: Decision, now:
 
 def turn(memory: Memory, session: Session, who: Identity, frame: Turn, now: int) -> Decision:
     """Queue for the head of a room: members, and joiners who peek."""
-    room = _with_log(memory, frame.room)
+    room = memory.room_with_log(frame.room)
     seat = room.state.members.get(who) if room.id in session.peeks else room.member(who)
     if room.state.closed:
         raise No("closed")
@@ -240,7 +232,7 @@ def _your_turn(room: Room, waiter: Waiter) -> Reply:
 
 def read(memory: Memory, session: Session, who: Identity | None, frame: Log) -> Decision:
     """Tell a room's records: to members, to those who wait or peek, and to who is out up to the record that did it."""
-    room = _with_log(memory, frame.room)
+    room = memory.room_with_log(frame.room)
     last = room.state.n
     if room.id not in session.peeks and (who is None or room.standing(who) is Standing.OUT):
         if who is None or who not in room.outs:

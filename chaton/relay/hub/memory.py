@@ -117,6 +117,13 @@ class Memory:
             raise No("no-room")
         return found
 
+    def room_with_log(self, room: bytes) -> Room:
+        """The same, but no direct one: that has no records, and nobody learns whether it is there."""
+        found = self.room(room)
+        if found.state.direct:
+            raise No("no-room")
+        return found
+
     def put_room(self, room: Room) -> None:
         """Take in a room from the store, in place of what was known of it."""
         self.drop_room(room.id)

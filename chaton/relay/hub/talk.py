@@ -19,9 +19,9 @@ def send(memory: Memory, session: Session, who: Identity, frame: Send, now: int)
         header = header_of(frame.envelope)
     except Malformed as cause:
         raise No("format") from cause
-    room = memory.room(frame.room)
-    if header.room != room.id:
+    if header.room != frame.room:
         raise No("format")
+    room = memory.room(frame.room)
     message = message_id(frame.envelope)
     # An accepted message stands behind the event that it claims to have seen.
     s = room.find(message, header.s + 1)
@@ -47,10 +47,10 @@ def note_refused(memory: Memory, session: Session, envelope: bytes, code: str, r
         header = header_of(envelope)
     except Malformed:
         return
-    known = session.refused.get(header.room)
+    room, known = memory.rooms.get(header.room), session.refused.get(header.room)
     if known is not None and known.chain == header.chain and known.first < header.index:
         session.refused[header.room] = known._replace(last=max(known.last, header.index))
-    elif header.room in memory.rooms:
+    elif room is not None and session.identity in room.state.members:
         last = known.last if known is not None and known.chain == header.chain else header.index
         session.refused[header.room] = Refusal(header.chain, header.index, last, code, retry_ms)
 
