@@ -52,6 +52,12 @@ def test_bytes_count_and_not_characters(limit: int) -> None:
         seal_info(RIK, "☂" * (most + 1), limit, system_entropy)
 
 
+@given(limit=st.integers(104, 1024))
+def test_the_longest_text_fills_its_field_whatever_length_that_has(limit: int) -> None:
+    longest = seal_info(RIK, "x" * text_bytes_max(limit), limit, system_entropy)
+    assert limit - 64 < len(longest) <= limit
+
+
 def test_half_a_character_is_refused_in_both_directions() -> None:
     with pytest.raises(UsageError):
         seal_info(RIK, "\ud83d", 256, system_entropy)
