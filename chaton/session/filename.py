@@ -11,7 +11,7 @@ _SUFFIX_BYTES_MAX: Final = 20
 _NO_NAME: Final = "attachment"
 _SEPARATORS: Final = re.compile(r"[/\\]")
 _FORBIDDEN: Final = re.compile(r'[:*?"<>|]')  # Where Windows or macOS gives them a meaning.
-_DEVICES: Final = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?= *(\.|$))", re.IGNORECASE)
+_DEVICES: Final = re.compile(r"^(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?= *(\.|$))", re.IGNORECASE)
 
 
 def file_name(claimed: str) -> SafeText:
