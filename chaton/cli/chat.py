@@ -18,7 +18,7 @@ from chaton.client.news import AnyNotice, ConnectionChanged, room_of
 from chaton.client.replies import LineFacts, Lines, MemberList, Ok, RoomFacts, SentFacts
 from chaton.client.requests import Act, AnyRequest, GetFile, Join, Members, Open, Seen, Send, SendFile, Tail, Whois
 from chaton.errors import ChatonError, Fork, SecurityStop, Unreachable, UsageError
-from chaton.session.notices import Ended, Joined, MemberChanged, PresenceChanged, Said, Waiting, Warned
+from chaton.session.notices import Ended, Joined, MemberChanged, PresenceChanged, Said, Waiting, Warned, Working
 from chaton.session.text import clean
 
 ON_THEIR_WAY_MAX: Final = 64  # More lines are not read before some of these are in the room.
@@ -100,7 +100,7 @@ class Chat:
 
     async def _listen(self, notices: AsyncIterator[AnyNotice]) -> int:
         async for notice in notices:
-            if self.facts is None and not isinstance(notice, Waiting | ConnectionChanged):
+            if self.facts is None and not isinstance(notice, Waiting | ConnectionChanged | Working):
                 self._waiting.append(notice)
                 continue
             code = self._take_notice(notice)
@@ -117,7 +117,8 @@ class Chat:
         """Show what happened, where it belongs here; the exit code where it is the end."""
         if isinstance(notice, ConnectionChanged):
             return self._connection(notice)
-        here = str(room_of(notice) or "") == self._room
+        # On the way in, no room is here yet, and what takes so long is told of whichever it is.
+        here = self.facts is None or str(room_of(notice) or "") == self._room
         if isinstance(notice, Ended) and here:
             self.face.ended(self._room, notice.code, notice.detail)
             return _ENDS.get(notice.code, _EXIT_REFUSED)
@@ -239,6 +240,7 @@ class Chat:
     async def _read(self, lines: AsyncIterator[Line], ahead: _Lines) -> None:
         """Read on while a command is under way. Somebody who wants to go is not kept by it."""
         async for line in lines:
+            self.face.typed(line.text)
             if slash.is_quit(line.text):
                 self._hurry.set()
             await ahead.put(line)

@@ -126,9 +126,11 @@ async def backend(*, create_profile: bool = False, lasting: bool = False) -> Asy
         yield opened
 
 
-async def perform(request: "AnyRequest", *, create_profile: bool = False) -> "Reply":
+async def perform(request: "AnyRequest") -> "Reply":
     """Open the profile, perform one request, and close it."""
-    async with backend(create_profile=create_profile) as opened:
+    from chaton.cli.files import telling
+
+    async with backend() as opened, telling(opened):
         return await opened.perform(request)
 
 
@@ -144,7 +146,6 @@ def answer(
     *,
     as_json: bool = False,
     text: Callable[[Any], list[str]] | None = None,
-    create_profile: bool = False,
 ) -> "Reply":
     """Perform one request, print its answer, and give it back.
 
@@ -152,17 +153,21 @@ def answer(
         request: What to do.
         as_json: Print JSON instead of lines.
         text: Makes the lines; else as everywhere.
-        create_profile: As for ``backend``.
     """
+    reply = run(perform(request))
+    show(reply, as_json=as_json, text=text)
+    return reply
+
+
+def show(reply: "Reply", *, as_json: bool = False, text: Callable[[Any], list[str]] | None = None) -> None:
+    """Print an answer, as ``answer`` does."""
     from chaton.cli.events import of_reply as json_of_reply
     from chaton.cli.lines import Narrator, of_reply
     from chaton.cli.output import put, put_json
 
-    reply = run(perform(request, create_profile=create_profile))
     if as_json:
         for event in json_of_reply(reply):
             put_json(event)
-        return reply
+        return
     for line in text(reply) if text is not None else of_reply(reply, Narrator(numbers=True)):
         put(line)
-    return reply

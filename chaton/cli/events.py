@@ -138,5 +138,6 @@ _OF_NOTICE: Final[dict[type, Callable[[Any], Event]]] = {
     notices.Warned: lambda one: event("warning", one.room, code=one.code, detail=one.detail),
     notices.Rejected: lambda one: event("refused", one.room, code=one.code, detail=one.detail, ref=one.ref),
     notices.Ended: lambda one: event("closed", one.room, code=one.code, detail=one.detail),
+    notices.Working: lambda one: event("working", one.room, what=one.what, done=one.done, total=one.total),
     Progress: lambda one: event("progress", one.room, name=one.name, done=one.done, total=one.total, up=one.up),
 }  # fmt: skip

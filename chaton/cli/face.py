@@ -37,6 +37,9 @@ class Face(Protocol):
     def reply(self, request: AnyRequest, reply: AnyReply) -> None:
         """A command is carried out."""
 
+    def typed(self, text: str) -> None:
+        """A line was typed, or pasted; what it asks for comes later."""
+
     def sent(self, facts: SentFacts, ref: int) -> None:
         """A message is in the room."""
 

@@ -1,4 +1,4 @@
-"""Files: ``chaton get``, ``chaton send --attach``, and how far one is."""
+"""Files: ``chaton get``, ``chaton send --attach``; and how far one is, or other long work."""
 
 import asyncio
 import re
@@ -16,15 +16,21 @@ if TYPE_CHECKING:
     from chaton.cli.face import Backend
     from chaton.client.news import AnyNotice, Progress
     from chaton.client.replies import Reply
+    from chaton.session.notices import Working
 
 _NUMBER: Final = re.compile(r"#?([0-9]{1,7})")  # Eight digits and more are the beginning of an id.
 
 
 class ProgressLine:
-    """How far files are, on standard error: on a terminal one line that changes, elsewhere a line for each 10 %."""
+    """How far files are, on standard error: on a terminal one line that changes, elsewhere a line for each 10 %.
+
+    Other work, which is told at most once a second, has such a line as well, and elsewhere one each time; what goes on
+    in several rooms at once is told of one after the other.
+    """
 
     def __init__(self) -> None:
         self._told: dict[bytes, int] = {}
+        self._work: tuple[bytes, str] | None = None
         self._width = 0
 
     def show(self, progress: "Progress") -> None:
@@ -41,6 +47,20 @@ class ProgressLine:
         elif percent // 10 > self._told.get(progress.blob, 0):
             self._told[progress.blob] = percent // 10
             tell(text)
+
+    def show_work(self, work: "Working") -> None:
+        """Tell how far work is that takes long; its end takes the line away."""
+        from chaton.cli.output import tell
+        from chaton.client.words import work_sentence
+
+        place, is_over = (work.room, work.what), work.done == work.total
+        if self._work not in {None, place}:
+            return
+        self._work = None if is_over else place
+        if sys.stderr.isatty():
+            self._change("" if is_over else f"* {work_sentence(work)}", is_last=False)
+        elif not is_over:
+            tell(f"* {work_sentence(work)}")
 
     def clear(self) -> None:
         """Make way for another line."""
@@ -87,7 +107,7 @@ async def _getting(room: str, number: str, out: str | None) -> "Reply":
     from chaton.client.requests import GetFile
 
     directory = default_directory() if out is None else whole_path(out)
-    async with backend() as opened, _telling(opened):
+    async with backend() as opened, telling(opened):
         message = await _find(opened, room, number)
         return await opened.perform(GetFile(room=room, re=message, directory=str(directory)))
 
@@ -116,27 +136,30 @@ async def send_attached(room: str, path: str, caption: str, to: str) -> "Reply":
     from chaton.client.incoming import whole_path
     from chaton.client.requests import SendFile
 
-    async with backend() as opened, _telling(opened):
+    async with backend() as opened, telling(opened):
         return await opened.perform(SendFile(room=room, path=str(whole_path(path)), text=caption, to=to))
 
 
 @asynccontextmanager
-async def _telling(opened: "Backend") -> AsyncIterator[None]:
+async def telling(opened: "Backend") -> AsyncIterator[None]:
     """Show progress to whoever watches; a script needs none."""
     line = ProgressLine()
-    telling = asyncio.create_task(_tell(opened.notices(), line)) if sys.stderr.isatty() else None
+    showing = asyncio.create_task(_tell(opened.notices(), line)) if sys.stderr.isatty() else None
     try:
         yield
     finally:
-        if telling is not None:
-            telling.cancel()
-            await asyncio.wait({telling})
+        if showing is not None:
+            showing.cancel()
+            await asyncio.wait({showing})
             line.clear()
 
 
 async def _tell(notices: "AsyncIterator[AnyNotice]", line: ProgressLine) -> None:
     from chaton.client.news import Progress
+    from chaton.session.notices import Working
 
     async for notice in notices:
         if isinstance(notice, Progress):
             line.show(notice)
+        elif isinstance(notice, Working):
+            line.show_work(notice)

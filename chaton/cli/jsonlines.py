@@ -61,6 +61,9 @@ class JsonFace:
         for event in events.of_reply(reply):
             put_json(event)
 
+    def typed(self, text: str) -> None:
+        """A program knows what it wrote."""
+
     def sent(self, facts: SentFacts, ref: int) -> None:
         """``sent``."""
         put_json(events.event("sent", facts.room, seq=facts.seq, id=facts.id, ref=ref))

@@ -16,6 +16,7 @@ from chaton.session.notices import Said
 
 _QUOTE_CHARACTERS = 40
 _NS_IN_MS = 1_000_000
+_ABOUT: Final = frozenset({"edit", "delete", "react", "unreact"})
 _FORMS: Final = {
     "text": "<{who}> {text}",
     "action": "* {who} {text}",
@@ -37,7 +38,7 @@ class Narrator:
     """Turns what happens in a room into lines.
 
     Attributes:
-        numbers: Whether each message shows its number.
+        numbers: Whether each message shows its number, by which commands name it; what is only about one has none.
         said: Sender and text of the messages seen so far, by id: what a reply or a reaction is about.
     """
 
@@ -46,9 +47,9 @@ class Narrator:
 
     def line(self, line: LineFacts) -> str:
         """A message, with its time, and its number where that is wanted."""
-        number = f"#{line.seq} " if self.numbers else ""
+        number = f"#{line.seq} " if self.numbers and line.kind not in _ABOUT else ""
         text = f"{number}[{local_minute(line.at)}] {self._said(line)}"
-        if line.kind not in {"edit", "delete", "react"}:
+        if line.kind not in _ABOUT:
             self.said[line.id] = (line.sender, line.text)
         elif line.kind == "edit" and line.re in self.said:
             self.said[line.re] = (line.sender, line.text)

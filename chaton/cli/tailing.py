@@ -13,9 +13,9 @@ from chaton.client.replies import LineFacts, Lines, RoomFacts
 from chaton.client.requests import Open, Tail
 from chaton.client.words import end_sentence
 from chaton.limits import SECOND_MS
-from chaton.session.notices import Ended, Joined, PresenceChanged, Said
+from chaton.session.notices import Ended, Joined, PresenceChanged, Said, Working
 
-_NOT_SAID = Joined | PresenceChanged | Progress  # What comes and goes is no part of what a room has said.
+_NOT_SAID = Joined | PresenceChanged | Progress | Working  # What comes and goes is no part of what a room has said.
 _EXIT_REFUSED = 3
 _EXIT_UNREACHABLE = 4
 _EXIT_SECURITY = 5

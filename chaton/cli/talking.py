@@ -147,6 +147,7 @@ async def talk(
 
 async def _entered(opened: "Backend", request: "AnyRequest") -> str:
     """The id of the room to show: one that is known is shown before its relay has answered."""
+    from chaton.cli.files import telling
     from chaton.client.replies import Lines, RoomFacts
     from chaton.client.requests import Open, Page
 
@@ -156,7 +157,8 @@ async def _entered(opened: "Backend", request: "AnyRequest") -> str:
         return known.room
     saying = asyncio.create_task(_say_that_one_waits(opened))
     try:
-        facts = await opened.perform(request)
+        async with telling(opened):
+            facts = await opened.perform(request)
     finally:
         saying.cancel()
     assert isinstance(facts, RoomFacts)

@@ -181,8 +181,8 @@ class Client:
         """A room that one is in, by its name or id, once it is current.
 
         Raises:
-            UsageError: Several rooms fit.
-            Refused: None fits, or one is out of it.
+            UsageError: Several rooms fit, or none.
+            Refused: One is out of it.
             Unreachable: Its relay does not answer in time.
         """
         found = self.room(room)

@@ -24,7 +24,7 @@ from chaton.wire.connection import reader_of_relay
 from chaton.wire.frames import AnyClientFrame, AnyRelayFrame
 
 ALPN: Final = "chaton/1"
-_READ_BYTES: Final = 2**18
+_READ_BYTES: Final = 2**17  # About 50 ms of work, whether it is records to check or messages to open.
 _GOODBYE_S: Final = 1  # How long a last TLS record may take to leave.
 
 

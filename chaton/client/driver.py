@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from chaton.client.line import Line
 from chaton.client.news import AnyNotice
+from chaton.client.patience import Patience
 from chaton.client.profile import Profile
 from chaton.client.spool import Spool
 from chaton.client.timing import Timing
@@ -25,7 +26,7 @@ from chaton.session.content import Content
 from chaton.session.context import Context
 from chaton.session.effects import Answer, Effect, Forget, HangUp, Keep, Tell, Transmit
 from chaton.session.errand import Errand, Until
-from chaton.session.notices import Ended, Notice, Rejected, Sent, Waiting
+from chaton.session.notices import Ended, Notice, Rejected, Sent, Waiting, Working
 from chaton.session.restore import Memory
 from chaton.session.session import Session
 from chaton.vault.entropy import system_entropy
@@ -86,6 +87,7 @@ class Driver:
         self._admissions: dict[RoomId, asyncio.Timeout] = {}
         # Numbers of one's own for what ``deliver`` says: no author counts below zero, nor did an earlier run use them.
         self._last_ref = -clock() * 1_000
+        self._patience = Patience()
         self._next_wipe = 0
         self._clock_leads_by = clock() - _running()
 
@@ -132,6 +134,7 @@ class Driver:
         except (StoreError, ProfileError) as error:
             # The disk holds less than the session knows: forget the session, and begin again from the disk.
             self._session = None
+            self._tell_all(self._patience.end())
             self.line.hang_up(error)
             self._fail(error)
             raise
@@ -143,11 +146,17 @@ class Driver:
         match effect:
             case Answer(ticket, result, error):
                 _settle(self._answers.pop(ticket, None), result, error)
+            case Tell(Working() as step):
+                self._tell_all(self._patience.heard(step, _running()))
             case Tell(notice):
                 self.tell(notice)
                 self._wake(notice)
             case HangUp(error):
                 self.line.hang_up(error)
+
+    def _tell_all(self, notices: Sequence[AnyNotice]) -> None:
+        for notice in notices:
+            self.tell(notice)
 
     def _wake(self, notice: Notice) -> None:
         """Let go on whoever waits for a notice."""
@@ -314,7 +323,8 @@ class Driver:
                 self.do(lambda session: session.disconnected(clock()))
 
     def tick(self) -> None:
-        """The line's owner: replaced keys are erased by the clock, connected or not."""
+        """The line's owner: replaced keys are erased by the clock, connected or not; long work is told by it."""
+        self._tell_all(self._patience.due(_running()))
         if self._clock_was_set():
             # How far it is off the relay's is known at a Welcome: nothing is dated by it before the next one.
             self.line.hang_up(Unreachable("this machine's clock was set, or the machine slept"))

@@ -182,6 +182,7 @@ class Line:
             if heard and self._owner.take_in(heard) and self.state.state != "online":
                 self._attempt = 0
                 self._show("online")
+            await asyncio.sleep(0)  # Where more is here already, receive() does not wait; others do.
         return self._hung_up
 
     def _why(self, error: ChatonError) -> ChatonError:

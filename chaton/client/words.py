@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from chaton.session.notices import MemberChanged
+from chaton.session.notices import MemberChanged, Working
 
 _LAST_SECOND: Final = 253_402_214_400  # The day before the last one, so that no time zone leaves the year 9999.
 _NICK_CHARACTERS: Final = 32
@@ -23,6 +23,11 @@ _ACTIONS: Final = {
     "unmuted": "{nick} may speak again, says {by}",
     "role": "{nick} is now {detail}, says {by}",
     "nick": "{nick} is now known as {detail}",
+}
+_WORKS: Final = {
+    "key": "giving members the key: {done:,} of {total:,} done",
+    "log": "reading the log: {done:,} records so far",
+    "events": "opening what came meanwhile: {done:,} so far",
 }
 
 
@@ -48,6 +53,11 @@ def end_sentence(code: str, detail: str) -> str:
         "closed": "the room was closed", "security": "stopped for security",
     }.get(code, f"the room ended for you ({code})")  # fmt: skip
     return f"{sentence}: {detail}" if detail else sentence
+
+
+def work_sentence(work: Working) -> str:
+    """What takes so long, and how far it is."""
+    return _WORKS.get(work.what, "working: {done:,} done").format(done=work.done, total=work.total or 0)
 
 
 def whole(text: str) -> str:

@@ -160,6 +160,7 @@ class Arrival:
         yield frames.Follow(0, room.view.room, room.view.history.s)
 
     def _followed(self, room: Room, _result: Any, error: ChatonError | None) -> None:
+        room.followed()
         if error is None:
             room.caught_up = True
             room.inbox.tell_untold()

@@ -29,8 +29,8 @@ class Context:
     desk: Desk = field(init=False)
 
     def __post_init__(self) -> None:
-        """Let the desk's questions go out as effects."""
-        self.desk = Desk(self.transmit)
+        """Let the desk's questions, and how far it is, go out as effects."""
+        self.desk = Desk(self.transmit, self.tell)
 
     @property
     def me(self) -> Identity:

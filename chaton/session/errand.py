@@ -12,8 +12,11 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from chaton.errors import ChatonError, Malformed, Refused, Unreachable
+from chaton.identity.ids import RoomId
 from chaton.limits import RECORDS_MAX
+from chaton.session.notices import Working
 from chaton.session.text import clean_line
+from chaton.session.view import checked
 from chaton.wire import frames
 from chaton.wire.frames import AnyClientFrame, AnyRelayFrame
 
@@ -38,15 +41,26 @@ class Until:
 
 
 @dataclass(frozen=True, slots=True)
+class Pages:
+    """Ask for a log and take each page as it comes, so that a long one is never folded in one go; gives its LogEnd.
+
+    What ``take`` raises is raised inside the errand.
+    """
+
+    asked: frames.Log
+    take: Callable[[list[bytes]], None]
+
+
+@dataclass(frozen=True, slots=True)
 class LogTold:
-    """All pages of a log, and its end."""
+    """All pages of a log, and its end. The signatures of the records were checked as they came."""
 
     records: list[bytes]
     end: frames.LogEnd
 
 
 _Result = TypeVar("_Result")
-Errand: TypeAlias = Generator[AnyClientFrame | Until, Any, _Result]
+Errand: TypeAlias = Generator[AnyClientFrame | Until | Pages, Any, _Result]
 
 
 @dataclass(slots=True, eq=False)
@@ -54,15 +68,26 @@ class _Running:
     errand: Errand[Any]
     done: Callable[[Any, ChatonError | None], None]
     until: Until | None = None
-    pages: list[bytes] = field(default_factory=list)
+    reading: "_Reading | None" = None
     expects: type[AnyRelayFrame] = frames.Done
 
 
-class Desk:
-    """Runs errands: sends their questions, hands them their answers."""
+@dataclass(slots=True)
+class _Reading:
+    """A log on its way: ``take`` gets each page; without one they are gathered in ``pages``."""
 
-    def __init__(self, transmit: Callable[[AnyClientFrame], None]) -> None:
+    room: RoomId
+    take: Callable[[list[bytes]], None] | None
+    pages: list[bytes] = field(default_factory=list)
+    read: int = 0
+
+
+class Desk:
+    """Runs errands: sends their questions, hands them their answers, and tells how far a log is read."""
+
+    def __init__(self, transmit: Callable[[AnyClientFrame], None], tell: Callable[[Working], None]) -> None:
         self._transmit = transmit
+        self._tell = tell
         self._last_ref = 0
         self._asked: dict[int, _Running] = {}
         self._waiting: list[_Running] = []
@@ -75,7 +100,10 @@ class Desk:
     def give_up(self, errand: Errand[Any]) -> None:
         """Nobody waits for an errand any more: it asks and does nothing further, and ``done`` is not called."""
         self._waiting = [running for running in self._waiting if running.errand is not errand]
-        self._asked = {ref: running for ref, running in self._asked.items() if running.errand is not errand}
+        for ref, running in list(self._asked.items()):
+            if running.errand is errand:
+                del self._asked[ref]
+                self._close_log(running)
         errand.close()
 
     def answer(self, frame: AnyRelayFrame) -> bool:
@@ -88,22 +116,43 @@ class Desk:
         running = self._asked.get(ref) if ref is not None else None
         if running is None:
             return False
-        if isinstance(frame, frames.RecordsPage) and running.expects is frames.LogEnd:
-            running.pages += frame.records
-            if len(running.pages) > RECORDS_MAX + 1:
-                raise Malformed("the relay shows a log that is longer than any")
+        if isinstance(frame, frames.RecordsPage) and running.reading is not None:
+            self._turn_page(running, running.reading, frame)
             return True
         if not isinstance(frame, frames.Refused | running.expects):
             raise Malformed(f"the relay answered with {type(frame).__name__} instead of {running.expects.__name__}")
         del self._asked[frame.ref]  # type: ignore[union-attr]
+        reading = self._close_log(running)
         if isinstance(frame, frames.Refused):
             self._step(running, None, refusal(frame))
-        elif isinstance(frame, frames.LogEnd):
-            pages, running.pages = running.pages, []
-            self._step(running, LogTold(pages, frame), None)
+        elif isinstance(frame, frames.LogEnd) and reading is not None and reading.take is None:
+            self._step(running, LogTold(reading.pages, frame), None)
         else:
             self._step(running, frame, None)
         return True
+
+    def _turn_page(self, running: _Running, reading: _Reading, page: frames.RecordsPage) -> None:
+        reading.read += len(page.records)
+        if reading.read > RECORDS_MAX + 1:
+            raise Malformed("the relay shows a log that is longer than any")
+        if reading.take is None:
+            reading.pages += map(checked, page.records)
+        else:
+            try:
+                reading.take(page.records)
+            except ChatonError as error:
+                del self._asked[page.ref]
+                self._close_log(running)
+                self._step(running, None, error)
+                return
+        self._tell(Working(reading.room, "log", reading.read))
+
+    def _close_log(self, running: _Running) -> _Reading | None:
+        """No more of a log is to come: what was told of it is over, however it ended."""
+        reading, running.reading = running.reading, None
+        if reading is not None:
+            self._tell(Working(reading.room, "log", reading.read, reading.read))
+        return reading
 
     def poll(self) -> None:
         """Let go on whoever waits for a condition that holds now."""
@@ -122,7 +171,7 @@ class Desk:
         asked, self._asked = list(self._asked.values()), {}
         self.connected = False
         for running in asked:
-            running.pages = []
+            self._close_log(running)
             self._step(running, None, Interrupted("the connection to the relay broke"))
 
     def _step(self, running: _Running, value: Any, error: ChatonError | None) -> None:
@@ -135,17 +184,25 @@ class Desk:
         else:
             self._put(running, wanted)
 
-    def _put(self, running: _Running, wanted: AnyClientFrame | Until) -> None:
+    def _put(self, running: _Running, wanted: AnyClientFrame | Until | Pages) -> None:
         if isinstance(wanted, Until):
             running.until = wanted
             self._waiting.append(running)
         elif not self.connected:
             self._step(running, None, Interrupted("there is no connection to the relay"))
+        elif isinstance(wanted, Pages):
+            self._ask(running, wanted.asked, wanted.take)
         else:
-            self._last_ref += 1
-            running.expects = frames.ANSWERS[type(wanted)]
-            self._asked[self._last_ref] = running
-            self._transmit(msgspec.structs.replace(wanted, ref=self._last_ref))
+            self._ask(running, wanted, None)
+
+    def _ask(self, running: _Running, asked: AnyClientFrame, take: Callable[[list[bytes]], None] | None) -> None:
+        self._last_ref += 1
+        running.expects = frames.ANSWERS[type(asked)]
+        if isinstance(asked, frames.Log):
+            running.reading = _Reading(RoomId(asked.room), take)
+            self._tell(Working(running.reading.room, "log", 0))
+        self._asked[self._last_ref] = running
+        self._transmit(msgspec.structs.replace(asked, ref=self._last_ref))
 
 
 def refusal(frame: frames.Refused) -> Refused:

@@ -14,7 +14,7 @@ from chaton.room.records import Join, Record, Role, sign_record
 from chaton.room.state import LiveInvite
 from chaton.session import acts
 from chaton.session.context import Context
-from chaton.session.errand import Errand, HeadMoved, Interrupted, LogTold, Until
+from chaton.session.errand import Errand, HeadMoved, Interrupted, Pages, Until
 from chaton.session.room import Room
 from chaton.vault.info import open_info, seal_info
 from chaton.wire import frames
@@ -41,9 +41,8 @@ def fetch_log(room: Room) -> Errand[None]:
     Raises:
         InvalidLog: It is no log, or another one than was shown before.
     """
-    told: LogTold = yield frames.Log(0, room.view.room, room.view.state.n)
-    room.fold(told.records)
-    if room.view.state.n < told.end.n or room.view.state.head_at(told.end.n) != told.end.head:
+    end: frames.LogEnd = yield Pages(frames.Log(0, room.view.room, room.view.state.n), room.fold)
+    if room.view.state.n < end.n or room.view.state.head_at(end.n) != end.head:
         raise InvalidLog("the relay's log does not lead to the head that it names")
     room.log_current = True
 

@@ -26,6 +26,7 @@ from chaton.session.notices import (
     Redacted,
     Sent,
     Warned,
+    Working,
 )
 from chaton.session.reader import Reader
 from chaton.session.sender import Sender
@@ -34,6 +35,8 @@ from chaton.session.text import SafeText, clean_line
 from chaton.session.timeline import PassedRecord, Timeline
 from chaton.session.view import View
 from chaton.wire import frames
+
+_TAKEN_STEP = 100  # About a hundredth of a second's work.
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ class Room:
         log_current: Whether the fold has caught up since the last login; ``submitting`` whether a record is under way.
         looking: Whether its log is being looked at again, after a hint of the relay.
         lost_links: Invites that a removal deleted while they had uses left, by the number of its record.
+        taken: How many events were taken in since they were asked for, until they are live.
     """
 
     context: Context
@@ -62,6 +66,7 @@ class Room:
     submitting: bool = False
     looking: bool = False
     lost_links: dict[int, LiveInvite] = field(default_factory=dict)
+    taken: int = 0
     reader: Reader = field(init=False)
     sender: Sender = field(init=False)
     inbox: Inbox = field(init=False)
@@ -216,12 +221,25 @@ class Room:
             return
         if event.s != self.view.history.s + 1:
             raise InvalidLog(f"the relay skipped from event {self.view.history.s} to {event.s}")
+        if not self.caught_up:
+            self._tell_taken()
         if event.kind == frames.KIND_RECORD:
             self._pass_record(event)
         elif event.kind == frames.KIND_PRUNED:
             self._pass_pruned(event)
         else:
             self._pass_message(event)
+
+    def _tell_taken(self) -> None:
+        if self.taken % _TAKEN_STEP == 0:
+            self.context.tell(Working(self.view.room, "events", self.taken))
+        self.taken += 1
+
+    def followed(self) -> None:
+        """What came meanwhile is taken in, or will be told anew."""
+        taken, self.taken = self.taken, 0
+        if taken:
+            self.context.tell(Working(self.view.room, "events", taken, taken))
 
     def _pass_pruned(self, event: frames.Event) -> None:
         try:

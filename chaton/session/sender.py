@@ -28,7 +28,7 @@ from chaton.session.context import Context
 from chaton.session.errand import Errand, Interrupted
 from chaton.session.keyring import Keyring, Peers
 from chaton.session.memory import OutboxEntry, RoomEntry
-from chaton.session.notices import Rejected, Warned
+from chaton.session.notices import Rejected, Warned, Working
 from chaton.session.text import clean, clean_line
 from chaton.session.view import View
 from chaton.vault.chain import SendChain
@@ -244,12 +244,14 @@ class Sender:
         assert chain is not None
         self.serving = True
         body = chain.grant().encode()
-        delivery = Delivery(self.context, self.peers, self.view.room, KIND_CHAIN, body, at_least)
+        tell = partial(self._tell_served, total=len(to))
+        delivery = Delivery(self.context, self.peers, self.view.room, KIND_CHAIN, body, at_least, tell)
         self.context.desk.begin(delivery.to(to), partial(self._served, chain, to))
 
     def _served(self, chain: SendChain, to: list[Identity], served: Any, error: ChatonError | None) -> None:
         """The relay keeps the parcels of ``served``; the rest of ``to`` is unreachable for now."""
         self.serving = False
+        self._tell_served(len(to), total=len(to))
         if error is not None:
             self._postpone(error)
             return
@@ -257,6 +259,9 @@ class Sender:
             self.served |= served
             self._warn_unreachable([identity for identity in to if identity not in served])
         self.pump()
+
+    def _tell_served(self, done: int, *, total: int) -> None:
+        self.context.tell(Working(self.view.room, "key", done, total))
 
     def _postpone(self, error: ChatonError) -> None:
         if isinstance(error, Refused):

@@ -27,10 +27,17 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What could stand from ``start`` on up to the cursor, each with what follows it."""
+    """What could stand from ``start`` on up to the cursor, each with what follows it; emoji have ``names``."""
 
     start: int
     choices: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """Each as a list shows it."""
+        names = self.names or ("",) * len(self.choices)
+        return tuple(f"{choice.strip()} {name}".strip() for choice, name in zip(self.choices, names, strict=True))
 
 
 def complete(before: str, scene: Scene) -> Completion:
@@ -71,6 +78,8 @@ def _of_argument(before: str, rest: str, takes: list[str], scene: Scene) -> Comp
     kind = takes[known] if takes else "text"
     if kind == "text":
         return _in_text(before, scene, alone=" ")
+    if kind == "emoji":
+        return _emoji(len(before) - len(left), left.strip(":"), "")
     return Completion(len(before) - len(left), tuple(one for one in _CHOICES[kind](left, scene)))
 
 
@@ -89,10 +98,17 @@ def _in_text(before: str, scene: Scene, *, alone: str) -> Completion:
     start = _word_start(before)
     word, end = before[start:], alone if _word_start(before) == 0 else " "
     if word.startswith(":") and len(word) > _EMOJI_MIN:
-        return Completion(start, tuple(emoji.SHORTCODES[name] + " " for name in emoji.beginning(word[1:])))
+        return _emoji(start, word[1:], " ")
     if not word.removeprefix("@"):
         return Completion(start, ())
     return Completion(start, tuple(nick + end for nick in _beginning(word.removeprefix("@"), scene.nicks)))
+
+
+def _emoji(start: int, begun: str, after: str) -> Completion:
+    names = emoji.beginning(begun)
+    return Completion(
+        start, tuple(emoji.SHORTCODES[name] + after for name in names), tuple(f":{name}:" for name in names)
+    )
 
 
 def _word_start(before: str) -> int:
@@ -129,6 +145,5 @@ _CHOICES: Final[dict[str, Callable[[str, Scene], list[str]]]] = {
     "room": lambda word, scene: [room + " " for room in _beginning(word, scene.rooms)],
     "command": lambda word, _scene: _beginning(word, [one.name for one in slash.COMMANDS]),
     "role": lambda word, _scene: [role + " " for role in _beginning(word, slash.ROLES)],
-    "emoji": lambda word, _scene: [emoji.SHORTCODES[name] for name in emoji.beginning(word.strip(":"))],
     "file": _files,
 }

@@ -65,7 +65,7 @@ class Composer(TextArea):
             self.pages = pages
 
     class Completing(Message):
-        """What Tab proposes, and which of it stands there now."""
+        """What Tab proposes, as it is listed, and which of it stands there now."""
 
         def __init__(self, choices: tuple[str, ...], number: int) -> None:
             super().__init__()
@@ -203,7 +203,7 @@ class Composer(TextArea):
         self.replace(choice, self._location(cycle.completion.start), self._location(cycle.end))
         cycle.end = cycle.completion.start + len(choice)
         self.move_cursor(self._location(cycle.end))
-        self.post_message(self.Completing(cycle.completion.choices, cycle.number))
+        self.post_message(self.Completing(cycle.completion.listed, cycle.number))
         if len(cycle.completion.choices) == 1:
             self._cycle = None
 

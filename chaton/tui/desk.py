@@ -23,6 +23,7 @@ from chaton.errors import ChatonError
 from chaton.session import notices
 from chaton.tui.book import Book, Pending
 from chaton.tui.chores import Chores
+from chaton.tui.moving import Moving
 
 PAGE: Final = 300
 _CATCH_UP: Final = 30
@@ -50,7 +51,7 @@ class Desk:
         books: Every room by its id, in the order of the list.
         current: The id of the room that is shown; empty for none.
         looking: Whether a person looks at the end of the current room: what comes is seen.
-        moving: How far files are on their way, by direction and name.
+        moving: How far what takes long is.
     """
 
     backend: Backend
@@ -59,7 +60,7 @@ class Desk:
     books: dict[str, Book] = field(default_factory=dict)
     current: str = ""
     looking: bool = True
-    moving: dict[tuple[bool, str], Progress] = field(default_factory=dict)
+    moving: Moving = field(default_factory=Moving)
     _ref: int = field(default_factory=lambda: now_ms() * 1_000)
     _stale: set[tuple[str, int]] = field(default_factory=set)  # Lines that are others now, by room and event.
     _recorded_since: dict[str, int] = field(default_factory=dict)  # Rooms with new records, and after which event.
@@ -228,7 +229,7 @@ class Desk:
         try:
             return await self.backend.perform(request)
         finally:
-            self.moving = {key: one for key, one in self.moving.items() if key[0] != isinstance(request, SendFile)}
+            self.moving.end_files(up=isinstance(request, SendFile))
             self.changed()
 
     def note(self, text: str, tone: str = "info", room: str = "") -> None:
@@ -265,8 +266,8 @@ class Desk:
                 self._look_again()
             case ConnectionChanged():
                 self._look_again()
-            case Progress():
-                self.moving[notice.up, notice.name] = notice
+            case Progress() | notices.Working():
+                self.moving.take(notice)
             case _:
                 self._recorded(notice, book)
         self.changed()

@@ -9,9 +9,8 @@ from textual import events
 from textual.message import Message
 from textual.widget import Widget
 
-from chaton.client.news import Progress
 from chaton.client.replies import MemberFacts, RoomFacts
-from chaton.client.words import count, size_text
+from chaton.client.words import count
 from chaton.limits import DAY_MS
 from chaton.tui.book import Book
 from chaton.tui.looks import Look
@@ -19,8 +18,6 @@ from chaton.tui.rows import ago
 
 _BAR_ROWS: Final = 3
 _SAFETY_MARGIN: Final = 4  # The mark, and the bar's padding.
-_BAR_CELLS: Final = 20
-_FILE_CELLS: Final = 30
 _NUMBERED: Final = 10  # Rooms that Alt and a digit go to.
 _ROWS_WITH_MARKS: Final = 3  # For a room between two that say what is left out.
 _ROLE_MARKS: Final = {"owner": "◆", "admin": "▲", "mod": "△"}
@@ -188,18 +185,6 @@ class Bar(Widget):
         shown = self.text.copy()
         shown.truncate(self.size.width, overflow="ellipsis")
         return shown
-
-
-def progress(moving: Iterable[Progress], look: Look) -> Text:
-    """How far files are on their way, side by side."""
-    text = Text()
-    for one in moving:
-        share = one.done / one.total if one.total else 1.0
-        full = round(share * _BAR_CELLS)
-        text.append(f"{'↑' if one.up else '↓'} {fitted(one.name, _FILE_CELLS)} ", look.text)
-        text.append("━" * full, look.good).append("━" * (_BAR_CELLS - full), look.rule)
-        text.append(f" {share:.0%} of {size_text(one.total)}   ", look.dim)
-    return text
 
 
 def title(book: Book, look: Look, elsewhere: Iterable[Book] = ()) -> Text:

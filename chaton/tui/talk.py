@@ -3,6 +3,7 @@
 import os
 from typing import ClassVar, Final
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,9 +18,11 @@ from chaton.tui.completing import Scene, hint
 from chaton.tui.composer import Composer
 from chaton.tui.desk import Desk
 from chaton.tui.looks import Look
-from chaton.tui.panes import Bar, name_of, progress
+from chaton.tui.panes import Bar, name_of
 from chaton.tui.timeline import Timeline
 
+_GONE_BY: Final = 3  # Completions that are shown before the one that stands there.
+_PADDING: Final = 2  # Of the row that they are shown in.
 _PROPOSED: Final = 15  # Completions that are shown around the one that stands there.
 _WORDS: Final = {
     "r": "reply", "e": "edit", "d": "delete", "plus": "react", "g": "get", "x": "hide", "c": "copy", "i": "info",
@@ -101,8 +104,9 @@ class Talk(Vertical):
         """Draw what has changed."""
         self.timeline.update()
         self._draw_below()
-        self._moving.display = bool(self.desk.moving)
-        self._moving.say(progress(self.desk.moving.values(), self.look))
+        moving = self.desk.moving.text(self.desk.books, self.desk.current, self.look)
+        self._moving.display = bool(moving.plain)
+        self._moving.say(moving)
         book = self.desk.book
         self.composer.placeholder = Content(_prompt(book))  # A plain string would be read as markup.
         rooms = [name_of(one.facts) for one in self.desk.books.values()]
@@ -131,12 +135,17 @@ class Talk(Vertical):
         self.advise()
 
     def on_composer_completing(self, message: Composer.Completing) -> None:
-        """Show what Tab goes through."""
-        first = max(0, message.number - 3)
+        """Show what Tab goes through, and some of what was before: no more than leaves the present one in sight."""
+        first = max(0, message.number - _GONE_BY)
+        while first < message.number and self._is_too_long(message.choices[first : message.number + 1]):
+            first += 1
         shown = Text()
         for number, choice in enumerate(message.choices[first : first + _PROPOSED], first):
             shown.append(choice.strip(), self.look.named if number == message.number else self.look.dim).append("  ")
         self.advise(shown if len(message.choices) > 1 else None)
+
+    def _is_too_long(self, listed: tuple[str, ...]) -> bool:
+        return cell_len("  ".join(listed)) > self.size.width - _PADDING
 
     # --- moving ---
 

@@ -6,11 +6,14 @@ import subprocess
 import sys
 
 import pexpect
+import pyte
 import pytest
 
 from tests.cli.conftest import COMMAND, PATIENCE_S, Relay, environment, ok, until
 
 HEX = r"[0-9a-f]{64}"
+# What stands below a line that was typed in a terminal, once it is in the room.
+SENT = r"#\d+ \[\d\d:\d\d\] sent(\x1b\[0m)?\r\n"
 KEYS = {
     "joined": {"room_id", "nick", "identity", "members"},
     "message": {"seq", "at", "id", "sender", "identity", "kind", "text", "to", "own", "re", "file"},
@@ -249,13 +252,53 @@ def test_a_paste_of_sixty_lines_is_one_message(room):
     alice.expect("you are in ops")
     pasted = "\r".join([f"line {i} " + "y" * 70 for i in range(59)] + ["/close"])
     alice.send(f"\x1b[200~{pasted}\x1b[201~\r")
-    alice.expect(r"\[\d\d:\d\d\] <alice> line 0")
-    alice.expect(r"  \| /close")
+    alice.expect(SENT)
     alice.sendeof()
     alice.expect("bye")
     assert ended(alice) == 0
     (told,) = [json.loads(line) for line in room.ok("tail", "ops", "--json").splitlines()]
     assert told["text"] == pasted.replace("\r", "\n")
+
+
+def on_screen(*pieces):
+    """The rows that a terminal shows of what a program and the terminal's own echo have written."""
+    screen = pyte.Screen(100, 30)
+    pyte.Stream(screen).feed("".join(pieces))
+    return [row.rstrip() for row in screen.display if row.strip()]
+
+
+def test_a_terminal_shows_an_own_line_once_and_its_number(room):
+    alice = terminal(room, "open", "ops", "--plain", NO_COLOR="1")
+    alice.expect("ends\r\n")
+    alice.sendline("hello")
+    alice.expect(SENT)
+    number = re.search(r"#\d+", alice.after)[0]
+    shown = on_screen(alice.before, alice.after)
+    assert (shown[0], len(shown)) == ("hello", 2)
+    alice.sendline(f"/edit {number} hello all")
+    alice.expect(r"\[\d\d:\d\d\] \* alice changed alice: \"hello\" to: hello all\r\n")
+    assert "#" not in alice.before.rpartition("\r\n")[2]  # What is only about a message has no number of its own.
+    alice.sendline("//slash")
+    alice.expect(r"#\d+ \[\d\d:\d\d\] <alice> /slash")  # It is not in the room as it stands above.
+
+
+def test_what_comes_in_leaves_what_is_being_typed_as_it_stands(room, person, started):
+    alice = terminal(room, "open", "ops", "--plain", NO_COLOR="1")
+    alice.expect("ends\r\n")
+    bob = started(person("bob").start("join", "-", "--nick", "bob", "--json"))
+    bob.say(room.link())
+    alice.expect("bob is online\r\n")
+    for typed in ("h", "half a thought", "x" * 99, "y" * 100, "z" * 130):
+        alice.send(typed)
+        alice.expect_exact(typed)
+        bob.say("in between")
+        alice.expect(r"#\d+ \[\d\d:\d\d\] <bob> in between\r\n")
+        *above, last = on_screen(typed, alice.before, alice.after)
+        assert "".join(above) == typed
+        assert re.fullmatch(r"#\d+ \[\d\d:\d\d\] <bob> in between", last)
+        alice.sendline(" to its end")
+        alice.expect(SENT)
+    assert json.loads(room.ok("tail", "ops", "--json", "-n", "1"))["text"] == "z" * 130 + " to its end"
 
 
 def test_ctrl_c_ends_cleanly(room):
@@ -286,7 +329,7 @@ def test_a_line_too_long_for_the_terminal_is_not_sent_cut(room):
     alice.expect("cuts lines")
     alice.expect(pexpect.TIMEOUT, timeout=1)  # What comes at once may be the rest of a paste.
     alice.sendline("short")
-    alice.expect("<alice> short")
+    alice.expect(SENT)
     alice.sendeof()
     assert ended(alice) == 0
 
@@ -295,10 +338,20 @@ def test_a_dumb_terminal_gets_no_escapes(room):
     alice = terminal(room, "open", "ops", TERM="dumb")
     alice.expect("you are in ops")
     alice.sendline("hello")
-    alice.expect("<alice> hello")
+    alice.expect(SENT)
+    assert "\x1b" not in alice.before
+    assert "  " not in alice.before
     alice.sendeof()
     alice.expect(pexpect.EOF)
     assert "\x1b" not in alice.before
+
+
+def test_a_terminal_that_wraps_at_once_is_not_filled(room):
+    alice = terminal(room, "open", "ops", TERM="ansi")
+    alice.expect("ends\r\n")
+    alice.sendline("hello")
+    alice.expect(SENT)
+    assert "  " not in alice.before
 
 
 def test_a_terminal_is_told_that_send_waits(room):
@@ -378,7 +431,7 @@ def test_up_in_a_terminal(person):
     second.sendeof()
     assert ended(second) == 0
     owner.sendline("still here")
-    owner.expect("<owner> still here")
+    owner.expect(SENT)
     owner.sendeof()
     owner.expect("stopping the relay")
     assert ended(owner) == 0

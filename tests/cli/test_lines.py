@@ -1,5 +1,6 @@
 """What is printed for a person: no text passes for a line of somebody else."""
 
+import re
 import socket
 import time
 
@@ -9,8 +10,9 @@ from chaton.cli import lines, plain
 from chaton.client import replies
 from chaton.client.dial import reason
 from chaton.client.news import ConnectionChanged
-from chaton.identity.ids import Pin
-from chaton.session.text import clean_line
+from chaton.identity.ids import Identity, MessageId, Pin, RoomId
+from chaton.session.notices import Said
+from chaton.session.text import clean, clean_line
 
 
 def facts(**more):
@@ -61,3 +63,64 @@ def test_that_the_relay_is_away_is_not_repeated_at_once(capsys, monkeypatch):
         now[0] += later
         face.notice(offline)
     assert capsys.readouterr().err.count("offline") == 2
+
+
+HERE, ELSEWHERE = RoomId(b"h" * 32), RoomId(b"e" * 32)
+
+
+def said(seq, text, **more):
+    given = {"room": HERE, "sender": clean_line("ada"), "identity": Identity(bytes(32)), "kind": "text", "own": True}
+    return Said(seq=seq, at=0, id=MessageId(bytes([seq]) * 32), text=clean(text), **given | more)
+
+
+@pytest.fixture
+def typed_at(monkeypatch):
+    """The line client at a terminal."""
+    monkeypatch.setattr(plain, "is_typed_here", lambda: True)
+    face = plain.PlainFace()
+    face.entered(facts(room=str(HERE)), [])
+    return face
+
+
+def shown(capsys):
+    """What was printed, without times."""
+    return [re.sub(r" ?\[\d\d:\d\d\] ?", "|", line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_what_was_typed_just_above_is_answered_by_its_number(typed_at, capsys):
+    typed_at.typed("one")
+    typed_at.notice(said(1, "one"))
+    assert shown(capsys) == ["#1|sent"]
+
+
+def test_what_was_typed_is_shown_whole_where_something_stands_below_it(typed_at, capsys):
+    """A number alone says which line it is of only just below that line, and while that is how it is in the room."""
+    typed_at.typed("one")
+    typed_at.typed("two")
+    typed_at.notice(said(1, "one"))
+    typed_at.notice(said(2, "two"))
+    typed_at.typed("three")
+    typed_at.notice(said(3, "news", own=False, sender=clean_line("ben")))
+    typed_at.notice(said(4, "three"))
+    typed_at.typed("hid\u202eden")
+    typed_at.notice(said(5, "hid\u202eden"))
+    typed_at.notice(said(6, "from another program"))
+    assert shown(capsys) == [
+        "#1|<ada> one", "#2|<ada> two", "#3|<ben> news", "#4|<ada> three", "#5|<ada> hid�den",
+        "#6|<ada> from another program",
+    ]  # fmt: skip
+
+
+def test_only_what_commands_can_name_has_a_number(typed_at, capsys):
+    typed_at.notice(said(1, "hi", own=False))
+    typed_at.notice(said(2, "", kind="delete", re=MessageId(bytes([1]) * 32)))
+    typed_at.typed("psst")
+    typed_at.notice(said(3, "psst", room=ELSEWHERE, to=clean_line("ben")))
+    assert shown(capsys) == ["#1|<ada> hi", '|* ada took back ada: "hi"', "|<ada -> ben> psst"]
+
+
+def test_a_pipe_is_told_every_line_and_no_numbers(capsys):
+    face = plain.PlainFace()
+    face.typed("one")
+    face.notice(said(1, "one"))
+    assert shown(capsys) == ["|<ada> one"]

@@ -14,6 +14,7 @@ import pytest
 from chaton.client.client import Client
 from chaton.client.news import ConnectionChanged
 from chaton.client.profile import Profile
+from chaton.client.requests import Act, Submit
 from chaton.errors import ChatonError, PinMismatch, Refused, StoreError, Unreachable
 from chaton.room.link import Address
 from chaton.session.memory import OutboxEntry
@@ -86,6 +87,34 @@ async def test_a_send_survives_a_cut_before_its_answer(house, town, cable):
     await annes.driver.until(lambda: len(texts(annes)) == 2)
     assert texts(annes) == ["before", "through the cut"]
     assert cable.made == 2
+
+
+@pytest.mark.parametrize("way", ["up_left", "down_left"])
+async def test_a_record_from_a_file_survives_a_cut_before_its_answer(house, town, cable, way):
+    """Whether the relay has taken it already or has not even heard it: it is in the log once."""
+    annes, bobs = await garden(house, town, cable)
+    bob = town.people["bob"]
+    signed = await bob.perform(Act(room=str(bobs.id), what="nick", text="Robert", sign_only=True))
+    setattr(cable, way, 1)
+    assert await bob.perform(Submit(record=signed.record)) == signed
+    await annes.in_step()
+    assert [person.nick for person in annes.members] == ["Ann", "Robert"]
+    assert (annes.room.view.state.n, cable.made) == (signed.n, 2)
+
+
+async def test_a_record_from_a_file_that_comes_too_late_is_refused_behind_a_cut(house, town, cable):
+    annes, bobs = await garden(house, town, cable)
+    bob = town.people["bob"]
+    signed = await bob.perform(Act(room=str(bobs.id), what="nick", text="Robert", sign_only=True))
+    cable.up_left, cable.dead = 1, True
+    handing_in = asyncio.create_task(bob.perform(Submit(record=signed.record)))
+    await heard(bobs.notices(), state("offline"))
+    await annes.nick("Anna")
+    cable.dead = False
+    cable.cut()
+    with pytest.raises(Refused) as refused:
+        await handing_in
+    assert refused.value.code == "head-moved"
 
 
 async def test_a_relay_restarts(house, town, cable):

@@ -218,8 +218,9 @@ def test_a_log_without_end_ends_the_connection(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)
     ada.disconnect()
+    known = ada.session.rooms[room].view.records[0].raw
     twist(world, frames.LogEnd, to=None, into=lambda end: [
-        *[frames.RecordsPage(end.ref, 0, [b""] * RECORDS_PER_FRAME_MAX)] * 40, end])  # fmt: skip
+        *[frames.RecordsPage(end.ref, 0, [known] * RECORDS_PER_FRAME_MAX)] * 40, end])  # fmt: skip
     ada.connect()
     world.settle()
     assert isinstance(ada.hung_up, SecurityStop)
@@ -599,7 +600,7 @@ def test_a_direct_room_outlives_a_restart(world: World) -> None:
 
 
 def test_one_errand_may_end_another_that_was_about_to_go_on() -> None:
-    desk, ended, ready = Desk(lambda _frame: None), [], []
+    desk, ended, ready = Desk(lambda _frame: None, lambda _notice: None), [], []
 
     def waits(name: str, act):
         yield Until(lambda: bool(ready))
@@ -632,7 +633,7 @@ def test_an_entry_has_no_place_of_its_own() -> None:
 
 def test_the_longest_log_is_taken_in_and_no_longer_one() -> None:
     asked, told = [], []
-    desk = Desk(asked.append)
+    desk = Desk(asked.append, lambda _notice: None)
     desk.connected = True
 
     def reads():
