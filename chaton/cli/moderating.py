@@ -140,7 +140,8 @@ def _message_id(room: str, message: str) -> str:
     lines: list[LineFacts] = ask_for(Lines, Tail(room=room, after=max(0, int(number) - 1))).lines
     found = next((line.id for line in lines if line.seq == int(number)), None)
     if found is None:
-        raise UsageError(f"there is no message {number} in this room", hint="chaton tail ROOM --json shows the numbers")
+        hint = "chaton tail ROOM --json shows the numbers"
+        raise Refused("no-message", f"there is no message {number} in this room", hint=hint)
     return found
 
 

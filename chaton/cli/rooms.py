@@ -1,12 +1,26 @@
 """Rooms and their links: make, list, invite, look into."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from chaton.cli.common import answer, command, json_option, parse_address, parse_pin
+from chaton.cli.common import (
+    answer,
+    backend,
+    command,
+    json_option,
+    parse_address,
+    parse_pin,
+    profile_directory,
+    run,
+    show,
+)
 from chaton.cli.known import complete_person, complete_room
 from chaton.errors import UsageError
+
+if TYPE_CHECKING:
+    from chaton.client.replies import Reply
 
 
 @click.group("room")
@@ -22,29 +36,54 @@ def room() -> None:
 """,
 )
 @click.argument("name", metavar="NAME")
-@click.option("--relay", metavar="HOST:PORT", required=True, help="Where it is to be.")
-@click.option("--pin", metavar="PIN", required=True, help="The relay's pin: chaton serve prints it.")
-@click.option("--nick", metavar="NICK", help="Your name there.")
+@click.option("--relay", metavar="HOST:PORT", help="Where it is to be. [default: where your rooms are]")
+@click.option("--pin", metavar="PIN", help="The relay's pin: chaton serve prints it. [default: as your rooms know it]")
+@click.option("--nick", metavar="NICK", help="Your name there. [default: the one that you have there]")
 @click.option("--topic", metavar="TEXT", default="", help="Its topic.")
 @click.option("--approve", is_flag=True, help="Whoever joins waits until an admin admits them.")
 @click.option("--max", "max_members", type=click.IntRange(2, 1_000), default=100, show_default=True, help="Members.")
 @json_option
 def new(
-    *, name: str, relay: str, pin: str, nick: str | None, topic: str, approve: bool, max_members: int, as_json: bool
+    *,
+    name: str,
+    relay: str | None,
+    pin: str | None,
+    nick: str | None,
+    topic: str,
+    approve: bool,
+    max_members: int,
+    as_json: bool,
 ) -> None:
     """Make a room that you own, and print its id.
 
-    The relay has to allow it: run it with --owner and your identity, or call this on the relay's own machine.
+    The relay has to allow it: run it with --owner and your identity, or call this on the relay's own machine. Where you
+    have rooms already, what you do not name is as it is there.
     """
     from chaton.cli.asking import ask_nick
+    from chaton.cli.files import telling
+    from chaton.cli.placing import Place, completed, rooms_of
+    from chaton.client.profile import exists
     from chaton.client.requests import Create
 
-    host, port = parse_address(relay)
-    request = Create(
-        name=name, host=host, port=port, pin=parse_pin(pin), nick=nick or ask_nick(), topic=topic, approve=approve,
-        max_members=max_members,
-    )  # fmt: skip
-    answer(request, as_json=as_json, text=lambda facts: [facts.room], create_profile=True)
+    if relay:
+        parse_address(relay)
+    given = Place(relay or "", parse_pin(pin) if pin else "", nick or "")
+    if not exists(profile_directory()):
+        # Nothing is known yet, and no profile is made for a command that lacks something.
+        completed(given, [])
+        given = Place(given.relay, given.pin, given.nick or ask_nick())
+
+    async def making() -> "Reply":
+        async with backend(create_profile=True) as opened, telling(opened):
+            place = completed(given, await rooms_of(opened))
+            host, port = parse_address(place.relay)
+            request = Create(
+                name=name, host=host, port=port, pin=place.pin, nick=place.nick or ask_nick(), topic=topic,
+                approve=approve, max_members=max_members,
+            )  # fmt: skip
+            return await opened.perform(request)
+
+    show(run(making()), as_json=as_json, text=lambda facts: [facts.room])
 
 
 room.add_command(new)

@@ -27,6 +27,7 @@ def room_facts(room: Room, line: Line) -> RoomFacts:
         identity=str(me),
         status=entry.status,
         relay=line.name,
+        pin=str(line.addresses[0].pin),
         why=str(clean_line(entry.why_detail or entry.why)),
         peer=str(teller.called(entry.peer)) if entry.peer else "",
         role=room.member.role.name.lower() if room.member else "",

@@ -48,6 +48,15 @@ def take_path(rest: str) -> tuple[str, str]:
     return re.sub(r"\\(.)", r"\1", path), rest[len(path) :].strip()
 
 
+def take_directory(rest: str) -> str:
+    """The directory that is named, with nothing behind it; ``UsageError`` where it is not one path alone."""
+    path, after = take_path(rest)
+    if after:
+        sentence = f"“{rest[:60]}” is more than one directory, so nothing was fetched"
+        raise UsageError(sentence, hint='put one with spaces in quotes, such as "my files"')
+    return path
+
+
 def _is_named(named: str, nick: str) -> bool:
     return named == nick or named.startswith((nick + " ", nick + ": "))
 

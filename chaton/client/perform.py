@@ -14,11 +14,13 @@ from chaton.client.requests import AnyRequest
 from chaton.client.resolve import find_message, find_own_message, find_person
 from chaton.errors import Malformed, UsageError
 from chaton.identity.ids import Identity, Pin, RoomId
+from chaton.limits import SUBMIT_ATTEMPTS_MAX
 from chaton.room.link import Address
 from chaton.room.records import Record, Role
 from chaton.session import acts
 from chaton.session.acts import Act
 from chaton.session.content import Action, Content, Delete, Edit, React, Reply, Text
+from chaton.session.errand import Interrupted
 from chaton.session.errands import Removed
 from chaton.session.room import Room
 
@@ -30,8 +32,9 @@ async def perform(client: "Client", request: AnyRequest) -> AnyReply:
     """Carry out a request.
 
     Raises:
-        UsageError: It makes no sense, or a name in it fits several: then the sentence has the candidates.
-        Refused: A name in it fits nothing, or the room or the relay says no.
+        UsageError: It makes no sense, no room of this profile is called so, or a name fits several: then the sentence
+            has the candidates.
+        Refused: Nobody and nothing in the room is called so, or the room or the relay says no.
         Unreachable: The relay does not answer in time.
         SecurityStop: Nothing more should be done before a person has looked.
         StoreError: The disk refuses; it was not done.
@@ -261,8 +264,23 @@ async def _submit(client: "Client", request: ask.Submit) -> replies.Signed:
         hint = "chaton kick … --out FILE writes one"
         raise UsageError("this is no signed record of Chaton/1", hint=hint) from cause
     room = client.room(record.room)
-    await room.driver.run(room.driver.session.hand_in(record.raw))
+    await _hand_in(room, record)
     return _signed(room, record)
+
+
+async def _hand_in(room: ChatRoom, record: Record) -> None:
+    """Have a signed record taken; over a connection that breaks, again, unless the log holds it by then."""
+    for attempt in range(1, SUBMIT_ATTEMPTS_MAX + 1):
+        try:
+            await room.driver.run(room.driver.session.hand_in(record.raw))
+        except Interrupted:
+            if attempt == SUBMIT_ATTEMPTS_MAX:
+                raise
+        else:
+            return
+        await room.driver.until(lambda: room.room.log_current)
+        if room.room.view.state.head_at(record.n) == record.head:
+            return
 
 
 async def _act(client: "Client", request: ask.Act) -> replies.Signed:

@@ -18,7 +18,8 @@ class RoomFacts(Reply, frozen=True, kw_only=True):
 
     ``read`` is the last event that the person has seen, ``unread`` how many lines of others came since, and
     ``mentions`` how many of them name one. ``connection`` is a state of ``ConnectionChanged``; ``turned`` is when one's
-    own key was last changed, in ms (0: the next message begins with a new one); ``draft`` is what was not sent.
+    own key was last changed, in ms (0: the next message begins with a new one); ``draft`` is what was not sent;
+    ``pin`` is the relay's, 64 hex digits.
     """
 
     room: str
@@ -28,6 +29,7 @@ class RoomFacts(Reply, frozen=True, kw_only=True):
     identity: str
     status: str
     relay: str
+    pin: str = ""
     why: str = ""
     peer: str = ""
     role: str = ""

@@ -31,15 +31,14 @@ def find_room(rooms: Sequence[Room], text: str) -> Room:
     Rooms that one is in count before those that one was in.
 
     Raises:
-        UsageError: Several fit.
-        Refused: None fits.
+        UsageError: Several fit, or none.
     """
     wanted = text.strip().casefold()
     named = [] if _is_whole(wanted) else [room for room in rooms if _is_called(room, wanted)]
     begun = [room for room in rooms if _begins(room.view.room, wanted)]
     found = _current_first(named) + [room for room in _current_first(begun) if not any(room is one for one in named)]
     if not found:
-        raise Refused("no-room", f"no room of this profile is called {_quoted(text)}", hint="see chaton rooms")
+        raise UsageError(f"no room of this profile is called {_quoted(text)}", hint="see chaton rooms")
     if len(found) > 1:
         candidates = (f"{title(room)} {room.view.room.short} on {room.entry.host}" for room in found)
         raise _ambiguous("rooms", text, candidates)

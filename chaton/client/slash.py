@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from chaton.client.duration import DURATION, parse_duration_ms
 from chaton.client.incoming import default_directory, whole_path
-from chaton.client.naming import ID_BEGINNING, take_path, take_who
+from chaton.client.naming import ID_BEGINNING, take_directory, take_path, take_who
 from chaton.client.requests import (
     Act,
     AnyRequest,
@@ -263,7 +263,7 @@ def _send_file(rest: str, place: Place, usage: str) -> Typed:
 
 def _get_file(rest: str, place: Place, usage: str) -> Typed:
     about, where = _message(rest, place, usage)
-    directory = whole_path(take_path(where)[0]) if where else default_directory()
+    directory = whole_path(take_directory(where)) if where else default_directory()
     return Ask(GetFile(room=place.room, re=about, directory=str(directory)))
 
 

@@ -70,6 +70,7 @@ class Look:
     warning: Style
     bad: Style
     named: Style
+    found: Style
     chosen: Style
     rule: Style
     nicks: tuple[Style, ...]
@@ -80,7 +81,8 @@ class Look:
         if not colours:
             plain, bold = Style(), Style(bold=True)
             dim, back = Style(dim=True), Style(reverse=True)
-            return cls(plain, dim, bold, bold, bold, Style(bold=True, reverse=True), bold, back, dim, (bold,))
+            found, alarm = Style(underline=True), Style(bold=True, reverse=True)
+            return cls(plain, dim, bold, bold, bold, alarm, bold, found, back, dim, (bold,))
         nicks = _ON_DARK if theme.dark else _ON_LIGHT
         faint = "#7d838e" if theme.dark else "#77736a"
         return cls(
@@ -91,6 +93,7 @@ class Look:
             warning=Style(color=theme.warning),
             bad=Style(color=theme.error, bold=True),
             named=Style(color=theme.accent, bold=True),
+            found=Style(color=theme.accent, underline=True),
             chosen=Style(bgcolor="#31405a" if theme.dark else "#cfdcf2"),
             rule=Style(color=_between(theme)),
             nicks=tuple(Style(color=one, bold=True) for one in nicks),

@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import COMMAND, ROOT, Relay, environment, ok, run, until
 
 COMMANDS = re.findall(r'^        "([a-z]+)": \("', (ROOT / "chaton" / "cli" / "main.py").read_text(), re.MULTILINE)
+HEX = "[0-9a-f]{64}"
 TEXT = "héllo wörld ☂"
 
 
@@ -390,9 +391,45 @@ def test_a_relay_with_another_key(person, relay, started, tmp_path):
 
 
 def test_rooms_and_people_that_are_not_there(room, person):
-    assert room.run("send", "nowhere", "x").returncode == 3
+    unknown = room.run("send", "nowhere", "x")
+    assert (unknown.returncode, "chaton rooms" in unknown.stderr) == (2, True)
     assert room.run("kick", "ops", "nobody").returncode == 3
+    assert room.run("get", "ops", "77").returncode == room.run("redact", "ops", "77").returncode == 3
     assert person("nobody").run("send", "ops", "x").returncode == 6
+
+
+def test_another_room_is_made_where_the_others_are(room, relay):
+    done = room.run("room", "new", "second")
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(HEX + "\n", done.stdout)
+    for taken in (relay.address, relay.pin[:8], "alice"):
+        assert taken in done.stderr
+    made = {one["name"]: one for one in data(room.ok("rooms", "--json"))[0]["rooms"]}
+    assert (made["second"]["relay"], made["second"]["nick"]) == (relay.address, "alice")
+    done = room.run("room", "new", "third", "--relay", relay.address, "--pin", relay.pin, "--nick", "ann")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = room.run("room", "new", "fourth", "--nick", "ann")
+    assert (done.returncode, "alice" in done.stderr, relay.address in done.stderr) == (0, False, True)
+
+
+def test_of_several_relays_one_is_named(room, relay, started, tmp_path):
+    other = Relay("--listen", "127.0.0.1:0", "--data", tmp_path / "data", "--memory")
+    started(other.program)
+    room.ok("room", "new", "far", "--relay", other.address, "--pin", other.pin, "--nick", "ann")
+    done = room.run("room", "new", "x")
+    assert done.returncode == 2
+    assert relay.address in done.stderr
+    assert other.address in done.stderr
+    done = room.run("room", "new", "x", "--relay", other.address)
+    assert (done.returncode, "ann" in done.stderr, "alice" in done.stderr) == (0, True, False)
+
+
+def test_where_no_room_is_yet_a_relay_is_named(room, person, relay):
+    done = person("bob").run("room", "new", "x", "--nick", "bob")
+    assert (done.returncode, "--relay" in done.stderr) == (2, True)
+    assert not person("bob").profile.exists()
+    done = room.run("room", "new", "x", "--relay", "127.0.0.1:1")
+    assert (done.returncode, "--pin" in done.stderr) == (2, True)
 
 
 def test_a_name_that_fits_two_rooms(room, relay):

@@ -151,6 +151,14 @@ def test_what_is_no_command_is_never_sent(line):
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("line", ["/get #12 extra words", '/get ^ "/tmp/a b" c', r"/get 0123abcd a\ b c"])
+def test_what_stands_behind_a_directory_is_not_thrown_away(line):
+    """Whoever writes more than one word means no directory, or one with spaces: none is made, in whatever place."""
+    with pytest.raises(UsageError, match="more than one directory, so nothing was fetched") as caught:
+        parse(line, HERE)
+    assert '"' in caught.value.hint
+
+
 @pytest.mark.parametrize(
     "line", ["/msg Bob Smith hi", "/msg bob smith: hi", "/kick Bob Smith", "/msg cafe0123 x hi", "/whois @Bob Smith"]
 )

@@ -67,6 +67,13 @@ def test_emoji_by_their_names():
     assert choices("at 12:30") == []
 
 
+def test_an_emoji_is_listed_with_its_name():
+    found = complete("great :ta", SCENE)
+    assert dict(zip(found.choices, found.listed, strict=True)) == {"🌮 ": "🌮 :taco:", "🎉 ": "🎉 :tada:"}
+    assert complete("/react #3 :tad", SCENE).listed == ("🎉 :tada:",)
+    assert complete("be", SCENE).listed == ("ben:", "Bea:")
+
+
 def test_file_names(tmp_path):
     for name in ("plan.pdf", "plan b.pdf", ".hidden"):
         (tmp_path / name).touch()

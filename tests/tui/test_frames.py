@@ -20,6 +20,8 @@ FRAMES = {
     "small": ((60, 15), []),
     "choosing": ((80, 24), ["ctrl+up"]),
     "command": ((80, 24), list("/kick")),
+    "emoji": ((80, 24), [*":sm", "tab"]),
+    "searching": ((80, 24), ["ctrl+r", *"disk"]),
 }  # fmt: skip
 
 
@@ -53,7 +55,8 @@ def scene():
 
 @pytest.fixture(autouse=True)
 def _there_and_then(monkeypatch):
-    monkeypatch.setattr("chaton.tui.window.now_ms", lambda: START + 60_000)
+    for module in ("window", "finding"):
+        monkeypatch.setattr(f"chaton.tui.{module}.now_ms", lambda: START + 60_000)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     yield

@@ -13,8 +13,11 @@ from chaton.identity.ids import RoomId
 from chaton.limits import DAY_MS
 from chaton.session import notices
 from chaton.session.text import clean
+from chaton.tui import finding
 from chaton.tui.desk import now_ms
+from chaton.tui.looks import DARK, Look
 from chaton.tui.people import MemberPanel
+from chaton.tui.rows import moment
 from chaton.tui.screens import Chooser, Invitation, LinkPanel, Question, TextPanel
 from tests.tui.screen import hides, opened, rows_of, screen_text, shows, until
 from tests.tui.scripted import BEN, ME, OTHER, ROOM, START, Scripted, facts, line, member, said
@@ -103,6 +106,13 @@ async def test_short_names_of_emoji_are_replaced_when_sent():
         await type_in(pilot, ":tada: at 12:30:45")
         await pilot.press("enter")
         await until(pilot, lambda: sent(backend) == ["🎉 at 12:30:45"])
+
+
+async def test_which_emoji_stands_there_is_in_sight_on_a_narrow_screen():
+    async with opened(Scripted(), size=(44, 15)) as (_, pilot):
+        await type_in(pilot, ":po")
+        await pilot.press(*["tab"] * 5)
+        await shows(pilot, r"👉 :point_right:")
 
 
 async def test_an_unknown_command_is_never_sent_and_the_nearest_is_named():
@@ -410,7 +420,7 @@ async def test_search_finds_and_goes_to_the_line_however_far_back():
         await pilot.press("ctrl+r")
         await until(pilot, lambda: isinstance(window.screen, Chooser))
         await type_in(pilot, "said 77")
-        await shows(pilot, r"#77 ben said 77")
+        await shows(pilot, r"#77 1\d Jan +\S+ ben said 77")
         await pilot.press("enter")
         await shows(pilot, r"│ said 77\b", r"#77  r reply")
         assert window.talk.timeline.chosen == 77
@@ -424,10 +434,28 @@ async def test_search_by_command_begins_with_its_word():
         await type_in(pilot, "/search said 12")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(window.screen, Chooser))
-        await shows(pilot, r"#12 ben said 12")
+        await shows(pilot, r"#12 1\d Jan +\S+ ben said 12")
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(window.screen, Chooser))
         assert not window.talk.timeline.chosen
+
+
+async def test_a_search_says_when_and_marks_what_it_found():
+    look, now = Look.of(DARK), START
+    old = line(7, "the DISK of db1\nand the disk of db2", at=START - 400 * 86_400_000)
+    told = finding.found(old, "disk", look, now)
+    assert told.plain == f"#7 {moment(old.at):%d %b  %Y} ben the DISK of db1 and the disk of db2"
+    assert marked(told, look) == ["DISK", "disk"]
+    late = finding.found(line(8, "word " * 40 + "disk full [b]"), "DISK", look, now)
+    assert late.plain.startswith(f"#8 {moment(START):%d %b %H:%M} ben …")
+    assert late.plain.endswith("word word disk full [b]")
+    assert marked(late, look) == ["disk"]
+    assert marked(finding.found(old, "d.sk", look, now), look) == []
+    assert Look.of(DARK, colours=False).found.underline
+
+
+def marked(text, look):
+    return [text.plain[span.start : span.end] for span in text.spans if span.style == look.found]
 
 
 async def test_a_search_that_fails_is_told():
