@@ -17,6 +17,7 @@ class Context:
     """One person on one relay.
 
     Attributes:
+        me: One's own identity.
         now: The client's clock in ms, as of the last input.
         lasting: Whether the session stays (a window, a plain client) or is here for one command.
     """
@@ -26,16 +27,13 @@ class Context:
     lasting: bool
     now: int = 0
     effects: list[Effect] = field(default_factory=list)
+    me: Identity = field(init=False)
     desk: Desk = field(init=False)
 
     def __post_init__(self) -> None:
         """Let the desk's questions, and how far it is, go out as effects."""
+        self.me = Identity(self.seed.public)
         self.desk = Desk(self.transmit, self.tell)
-
-    @property
-    def me(self) -> Identity:
-        """One's own identity."""
-        return Identity(self.seed.public)
 
     def recent(self, since: int | None, ms: int) -> bool:
         """Whether less than ``ms`` have passed since then; if the clock was set back meanwhile, nobody knows: no."""

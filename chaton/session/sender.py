@@ -160,7 +160,8 @@ class Sender:
 
     def audience(self) -> list[Identity]:
         """Everybody who may read, but oneself."""
-        return [identity for identity in self.view.state.readers() if identity != self.context.me]
+        me = self.context.me
+        return [identity for identity in self.view.state.readers() if identity != me]
 
     def abandon(self, code: str, detail: str) -> None:
         """The room is over for this member: nothing that waits will be sent any more, and the person is told."""
