@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -18,17 +19,18 @@ from chaton.room.link import Address
 
 @dataclass
 class RelayProcess:
-    """``chaton serve`` on a free port, which it keeps when it is started again."""
+    """``chaton serve`` on a free port, which it keeps when it is started again; it logs to ``errors``, or the terminal."""
 
     data: Path
     port: int = 0
     pin: str = ""
     process: asyncio.subprocess.Process | None = field(default=None)
+    errors: IO[bytes] | None = None
 
     async def start(self) -> None:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "chaton", "serve", "--listen", f"127.0.0.1:{self.port}", "--data", str(self.data),
-            stdout=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=self.errors,
         )  # fmt: skip
         line = (await self.process.stdout.readline()).decode()
         found = re.fullmatch(r"listening on 127\.0\.0\.1:(\d+) pin ([0-9a-f]{64})\n", line)

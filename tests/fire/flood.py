@@ -119,8 +119,9 @@ def _is_event(s: int):
 
 @contextlib.asynccontextmanager
 async def street(directory: Path, kind: type[RelayProcess] = RelayProcess) -> AsyncIterator[Street]:
-    relay = kind(directory / "relay")
-    await relay.start()
+    with (directory / "relay.errors").open("wb") as errors:
+        relay = kind(directory / "relay", errors=errors)
+        await relay.start()
     made = Street(relay)
     try:
         await made.settle()
