@@ -137,8 +137,8 @@ class Hub:
         """When a turn ends, in ms; None where nobody has one."""
         if not self.memory.turning:
             return None
-        rooms = [self.memory.rooms[room] for room in self.memory.turning]
-        return min((room.turns.until for room in rooms), default=None)
+        rooms = (self.memory.rooms[room] for room in self.memory.turning)
+        return min(room.turns.until for room in rooms)
 
     def expire(self, now: int) -> Decision:
         """Forget what is too old: bundles of strangers, parcels, attachments. To be called now and then."""

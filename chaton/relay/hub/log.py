@@ -36,7 +36,7 @@ _RANK_OF_JOINER = -1
 
 def create(memory: Memory, session: Session, who: Identity, frame: Create, now: int) -> Decision:
     """Make a room: for owners named in the configuration, and for clients on the relay's machine."""
-    if who not in memory.policy.owners and not (session.local and memory.policy.local_may_create):
+    if who not in memory.policy.owners and not session.local:
         raise No("no-right")
     record = _open(frame.genesis, who)
     try:

@@ -86,7 +86,6 @@ class Policy:
     """
 
     owners: frozenset[Identity] = frozenset()
-    local_may_create: bool = True
     room_blob_bytes: int = 2**30
     blob_bytes: int = 10 * 2**30
     blob_life_ms: int = 30 * DAY_MS
