@@ -126,7 +126,11 @@ class Arrival:
                 room.end("removed", "you are no longer in this room")
 
     def _patiently(self, errand: Callable[[], Errand[Any]]) -> Errand[Any]:
-        """Run an errand again while the relay only asks to wait."""
+        """Run an errand again while the relay only asks to wait.
+
+        The wait ends with the connection, and then the errand is interrupted: the next one asks for everything itself,
+        and what was asked twice would be told twice, a room's later events ahead of those that it lacks.
+        """
         while True:
             try:
                 return (yield from errand())
@@ -134,7 +138,7 @@ class Arrival:
                 if not refusal.retry_ms:
                     raise
                 since, wait_ms = self.context.now, refusal.retry_ms
-            yield Until(lambda: not self.context.recent(since, wait_ms))  # noqa: B023 - asked before the loop goes on
+            yield Until(lambda: not self.context.desk.connected or not self.context.recent(since, wait_ms))  # noqa: B023
 
     def run(self, room: Room, errand: Errand[None]) -> None:
         """Run an errand that a room needs; if the log turns out impossible, the room stops."""
@@ -189,7 +193,7 @@ class Arrival:
         current = self.keyring.current
         if current is not None and not self.skewed:
             yield frames.Publish(0, current.bundle.raw)
-            self.keyring.published(current.id)
+            self.keyring.published(current.bundle.raw)
 
     def _published(self, _result: Any, error: ChatonError | None) -> None:
         self._publishing = False
@@ -203,6 +207,7 @@ class Arrival:
         """A bundle under the own identity that is not one's own work: somebody has a copy of the key (§4)."""
         told = yield frames.Bundles(0, [self.context.me])
         for raw in told.bundles:
+            self.keyring.published(raw)  # The answer to our own Publish may have been lost.
             if self.keyring.is_of_a_clone(raw):
                 detail = "somebody else uses your identity: another copy of this profile is running, or was stolen"
                 self.context.tell(Warned(None, "clone", clean_line(detail)))

@@ -50,29 +50,31 @@ class Keyring:
     def renew(self, *, guest: bool) -> OwnBundle:
         """Make the next one; the keys of those before stay 10 min, for parcels under way.
 
-        What was made while the clock was ahead was refused by the relay, and no longer counts.
+        What was made while the clock was ahead was refused by the relay, and no longer counts. What the relay took
+        before does, even with its keys erased: it refuses anything older, and what it has would look like a clone's.
         """
+        taken = self._taken()
         for ahead in [own.id for own in self._opened.values() if self._ahead(own)]:
             self._erase(ahead)
         context, current = self._context, self.current
-        counter = max(current.bundle.counter + 1 if current else 0, context.now)
+        counter = max(current.bundle.counter + 1 if current else 0, taken + 1, context.now)
         life = BUNDLE_LIFE_GUEST_MS if guest else BUNDLE_LIFE_MS
         own = make_bundle(context.seed, counter=counter, expires=counter + life, entropy=context.entropy)
         for entry in self._entries.values():
             if not entry.replaced:
                 entry.replaced = context.now
                 context.keep(entry)
-        entry = OwnBundleEntry(raw=own.bundle.raw, id=own.id, box=own.box, mlkem=own.mlkem)
+        entry = OwnBundleEntry(raw=own.bundle.raw, id=own.id, box=own.box, mlkem=own.mlkem, taken=taken)
         self._entries[own.id], self._opened[own.id] = entry, own
         context.keep(entry)
         return own
 
-    def published(self, bundle: BundleId) -> None:
+    def published(self, raw: bytes) -> None:
         """The relay gives this one out now."""
-        entry = self._entries.get(bundle)
-        if entry is not None and not entry.shown:
-            entry.shown = True
-            self._context.keep(entry)
+        for entry in self._entries.values():
+            if entry.raw == raw and not entry.shown:
+                entry.shown = True
+                self._context.keep(entry)
 
     def erase_replaced(self) -> None:
         """Erase private keys 10 min after they were replaced, by the own clock, whatever the relay says.
@@ -87,6 +89,11 @@ class Keyring:
                 self._context.keep(entry)
             elif now - entry.replaced >= BUNDLE_KEY_GRACE_MS:
                 self._erase(entry.id)
+
+    def _taken(self) -> int:
+        """The highest counter that the relay has taken."""
+        entries = self._entries.values()
+        return max((self._opened[one.id].bundle.counter if one.shown else one.taken for one in entries), default=0)
 
     def _ahead(self, own: OwnBundle) -> bool:
         return not self._entries[own.id].shown and own.bundle.counter > self._context.now + BUNDLE_AHEAD_MS

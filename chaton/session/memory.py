@@ -181,7 +181,7 @@ class OwnBundleEntry(Entry):
 
     Attributes:
         replaced: When a newer one was published, 0 for never.
-        shown: Whether the relay has taken it.
+        shown: Whether the relay has taken it; ``taken`` the highest counter that it had taken before.
     """
 
     KIND: ClassVar[str] = "own-bundle"
@@ -191,6 +191,7 @@ class OwnBundleEntry(Entry):
     mlkem: MlkemSeed
     replaced: int = 0
     shown: bool = False
+    taken: int = 0
 
     def place(self) -> bytes:
         """The bundle."""

@@ -1,16 +1,20 @@
 """What the simulation (tests/sim) has found, each as small as it could be made."""
 
+from typing import NoReturn
+
 import pytest
 
 from chaton.errors import Refused
 from chaton.identity.ids import RoomId
 from chaton.limits import DAY_MS, HOUR_MS, MINUTE_MS
+from chaton.relay.hub.decide import TASKS, Task
+from chaton.relay.hub.refusals import No
 from chaton.session import acts
 from chaton.session.content import Text
 from chaton.session.notices import Ended, Rejected, Sent, Warned
 from chaton.session.sender import WINDOW
 from chaton.wire import frames
-from tests.session.world import START, Person, World, invite, joined, make_room, say, texts
+from tests.session.world import START, Clock, Person, World, invite, joined, make_room, say, texts
 
 
 @pytest.fixture
@@ -382,3 +386,55 @@ def test_keys_that_came_while_ones_join_was_not_known_to_oneself_are_used(world:
     assert texts(ben) == ["said before ben knew"]
     assert not ben.session.arrival.postbox.strays
     assert not ben.told(Warned)
+
+
+def test_a_wait_for_the_relay_ends_with_the_connection(world: World) -> None:
+    """What was to be asked again on the old one had the relay tell later events before those that were missing."""
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ben.disconnect()
+    say(ada, room, "one")
+
+    def refuse(*_: object) -> NoReturn:
+        raise No("limited", retry_ms=1_000)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TASKS, frames.Follow, Task("requests", refuse))
+        ben.connect()
+        world.settle()
+    ben.disconnect()
+    ben.connect()
+    only(ben, lambda: ben.session.context.desk.connected)
+    world.clock.now += 1_000
+    only(ben, lambda: ben.session.arrival._publishing)
+    say(ada, room, "two")
+    assert texts(ben) == ["one", "two"]
+    assert not ben.told(Ended)
+
+
+def test_keys_made_by_a_clock_that_was_ahead_do_not_make_one_forget_those_before(world: World) -> None:
+    """They took the place of the last ones that the relay had, which then looked like those of a clone."""
+    ada = world.person("ada")
+    make_room(ada)
+    for ahead_ms in (3 * HOUR_MS, 3 * HOUR_MS + 11 * MINUTE_MS, -MINUTE_MS):
+        ada.session.tick(world.clock.now + ahead_ms)
+        world.settle()
+    ada.restart()
+    world.settle()
+    assert [code for code, _ in warnings(ada)] == ["keys"]
+
+
+def test_keys_that_the_relay_has_taken_without_a_word_are_not_forgotten(world: World) -> None:
+    ada = world.person("ada")
+    make_room(ada)
+    world.relay.clock = Clock(START + HOUR_MS)
+    world.clock.now = START + HOUR_MS + 7 * MINUTE_MS
+    ada.session.tick(world.clock.now)
+    ada.carry_out()
+    ada.disconnect()
+    world.clock.now -= 11 * MINUTE_MS
+    for _ in range(2):
+        ada.restart()
+        world.settle()
+    assert not ada.told(Warned)

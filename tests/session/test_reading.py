@@ -347,8 +347,8 @@ def test_the_time_of_a_replacement_is_that_of_the_first() -> None:
     assert not ring.is_of_a_clone(b"no bundle")
     other = make_bundle(Seed(b"o" * 32), counter=2 * NOW, expires=2 * NOW + 1, entropy=system_entropy)
     assert not ring.is_of_a_clone(other.bundle.raw)
-    ring.published(first.id)
-    ring.published(first.id)
+    ring.published(first.bundle.raw)
+    ring.published(first.bundle.raw)
     assert ring.shown is first
 
 
