@@ -13,7 +13,7 @@ from typing import Any
 from chaton import __version__
 from chaton.errors import Malformed, StoreError
 from chaton.identity.ids import Nonce
-from chaton.limits import DETAIL_CHARS_MAX, FRAME_BYTES_MAX, SECOND_MS, TURN_MS
+from chaton.limits import DETAIL_CHARS_MAX, SECOND_MS, TURN_MS
 from chaton.relay.channel import Subscriber
 from chaton.relay.committer import Committer
 from chaton.relay.delivery import Delivery
@@ -126,9 +126,9 @@ class Engine:
             return
         self._take(self._hub.handle(connection.session, frame, self._clock()))
         who = connection.session.identity
-        if peer.reader.largest != FRAME_BYTES_MAX and who is not None and self._hub.memory.belongs(who):
-            # Anybody can log in, and as often as there are identities: only members may fill so much memory.
-            peer.reader.largest = FRAME_BYTES_MAX
+        if not peer.member and who is not None and self._hub.memory.belongs(who):
+            # Anybody can log in, and as often as there are identities: only members may take memory and time.
+            peer.seat()
 
     def garbled(self, peer: Peer, cause: Malformed) -> None:
         """Bytes that are no frame have come: say so and close."""

@@ -19,7 +19,8 @@ from typing import Any, Final, Protocol
 
 from chaton.errors import UsageError
 from chaton.limits import LOGIN_DEADLINE_MS, SECOND_MS, SILENCE_MS
-from chaton.relay.peer import Bounds, Origin, Owner, Peer
+from chaton.relay.owner import Bounds, Origin, Owner
+from chaton.relay.peer import Peer
 from chaton.relay.tally import Tally
 from chaton.relay.turnstile import Turnstile
 from chaton.wire.frames import Goodbye

@@ -11,10 +11,11 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
 from chaton.errors import Malformed
-from chaton.limits import SECOND_MS
+from chaton.limits import FRAME_BYTES_MAX, SECOND_MS
+from chaton.relay.owner import Bounds, Origin, Owner
 from chaton.relay.turnstile import Turnstile
 from chaton.wire.connection import reader_of_client
 from chaton.wire.frames import AnyClientFrame
@@ -32,54 +33,13 @@ _buffer: Final = bytearray(_READ_BYTES)
 _view: Final = memoryview(_buffer)
 
 
-class Owner(Protocol):
-    """Who carries out what a connection is for."""
-
-    def opened(self, peer: "Peer") -> None:
-        """The handshake is done."""
-        ...
-
-    def received(self, peer: "Peer", frame: AnyClientFrame) -> None:
-        """A frame has come."""
-        ...
-
-    def garbled(self, peer: "Peer", cause: Malformed) -> None:
-        """Something that is no frame has come; nothing more will be read."""
-        ...
-
-    def drained(self, peer: "Peer") -> None:
-        """A ``hungry`` peer's queue is empty."""
-        ...
-
-    def closed(self, peer: "Peer") -> None:
-        """The connection is over."""
-        ...
-
-
-class Bounds(NamedTuple):
-    """What bounds every connection: its frames before login, and what may wait for it before reading pauses (bytes).
-
-    ``dirty`` is shared by all: those with something new to send, flushed together by their owner.
-    """
-
-    frame_before_login: int
-    pause: int
-    dirty: list["Peer"]
-
-
-class Origin(NamedTuple):
-    """Where a connection comes from: what it is counted by, and whether that is this machine."""
-
-    address: str
-    local: bool
-
-
 class Peer:
     """One accepted connection.
 
     Attributes:
         session: A number for it, unique while the relay runs.
         queued: How many bytes wait to be sent.
+        member: Whether it belongs to somebody in a room; strangers are heard when it is their turn.
         hungry: Whether its owner wants to be told when nothing waits any more.
         deadline: When it is dropped unless something is heard of it before, in the loop's seconds.
         patience: How long it may be silent from now on, in seconds; None before its login.
@@ -88,8 +48,8 @@ class Peer:
 
     __slots__ = (
         "_bounds", "_closed", "_closing", "_frames", "_held", "_loop", "_on_gone", "_out", "_owner", "_paused",
-        "_resting", "_sending", "_sock", "_tls", "_turnstile", "_writing", "deadline", "hungry", "opened", "origin",
-        "patience", "queued", "reader", "session",
+        "_resting", "_sending", "_sock", "_tls", "_turnstile", "_writing", "deadline", "hungry", "member", "opened",
+        "origin", "patience", "queued", "reader", "session",
     )  # fmt: skip
 
     def __init__(
@@ -120,7 +80,7 @@ class Peer:
         self.origin = origin
         self.queued = 0
         self.hungry = False
-        self.opened = False
+        self.opened = self.member = False
         self.deadline = deadline
         self.patience: float | None = None
         self.reader = reader_of_client(bounds.frame_before_login)
@@ -132,7 +92,7 @@ class Peer:
 
     def start(self) -> None:
         """Wait for the other side to begin the handshake."""
-        self._loop.add_reader(self._sock.fileno(), self._knocked)
+        self._await_bytes()
 
     def write(self, data: bytes) -> None:
         """Queue bytes; they are sent when the owner flushes, in order, or as soon as the network takes them."""
@@ -165,6 +125,13 @@ class Peer:
         if self.patience is not None:
             self.deadline = self._loop.time() + self.patience
 
+    def seat(self) -> None:
+        """It is a member's: long frames are taken from now on, and it is heard at once."""
+        self.member = True
+        self.reader.largest = FRAME_BYTES_MAX
+        if self._reads:
+            self._await_bytes()
+
     def finish(self, last: bytes | None) -> None:
         """Send what is queued and a last frame, then close; a reader that does not take it is dropped soon."""
         if self._closed or self._closing:
@@ -195,19 +162,31 @@ class Peer:
         self._owner.closed(self)
         self._on_gone(self)
 
+    def _await_bytes(self) -> None:
+        """A member is heard as soon as something comes, and anybody else when it is its turn."""
+        heard = self._readable if self.member else self._knocked
+        self._loop.add_reader(self._sock.fileno(), heard)
+
     def _knocked(self) -> None:
         self._loop.remove_reader(self._sock.fileno())
-        self._turnstile.enter(self._begin)
+        self._turnstile.enter(self._take_step)
 
-    def _begin(self) -> None:
+    def _take_step(self) -> None:
         if self._closed:
             return
+        if self.opened:
+            self._listen()
+        elif isinstance(self._sock, ssl.SSLSocket):
+            self._shake()
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
         try:
             self._sock = self._tls = self._turnstile.wrap(self._sock)
         except (OSError, ValueError):
             self.drop()
             return
-        self._loop.add_reader(self._sock.fileno(), self._shake)
         self._shake()
 
     def _shake(self) -> None:
@@ -216,6 +195,7 @@ class Peer:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
             self._write_when_possible(wanted=False)
+            self._await_bytes()
         except ssl.SSLWantWriteError:
             self._write_when_possible(wanted=True)
         except (OSError, ValueError):
@@ -229,8 +209,13 @@ class Peer:
             self.drop()
             return
         self.opened = True
-        self._loop.add_reader(self._sock.fileno(), self._readable)
+        self._await_bytes()
         self._owner.opened(self)
+
+    def _listen(self) -> None:
+        self._readable()
+        if self._reads:
+            self._await_bytes()
 
     def _readable(self) -> None:
         """Read until the network has no more, or others have waited long enough."""
@@ -317,7 +302,7 @@ class Peer:
 
     def _go_on_reading(self) -> None:
         if self._reads:
-            self._loop.add_reader(self._sock.fileno(), self._readable)
+            self._await_bytes()
             self._loop.call_soon(self._read_on)
 
     def flush(self) -> None:

@@ -22,7 +22,8 @@ from chaton.relay.hub.decide import Hub
 from chaton.relay.hub.memory import Memory, Policy
 from chaton.relay.listener import Doorkeeper, Listener, Timing, listen
 from chaton.relay.loading import load
-from chaton.relay.peer import LINGER_S, Bounds
+from chaton.relay.owner import Bounds
+from chaton.relay.peer import LINGER_S
 from chaton.relay.store.base import Store
 from chaton.relay.store.memory import MemoryStore
 from chaton.relay.store.sqlite import SqliteStore

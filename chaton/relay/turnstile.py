@@ -1,4 +1,4 @@
-"""Begins TLS on connections, one in each turn of the loop: a handshake takes as long as dozens of messages."""
+"""Lets strangers take one step in each turn of the loop: a handshake takes as long as dozens of messages."""
 
 import asyncio
 import socket
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class Turnstile:
-    """Lets connections begin in the order in which they came, and those who are in have their turn in between."""
+    """Serves whoever is not logged in yet in the order in which bytes came; members have their turn in between."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -16,9 +16,9 @@ class Turnstile:
         self._waiting: deque[Callable[[], None]] = deque()
         self._turning = False
 
-    def enter(self, begin: Callable[[], None]) -> None:
-        """Call ``begin`` when it is its turn, never before this returns."""
-        self._waiting.append(begin)
+    def enter(self, step: Callable[[], None]) -> None:
+        """Call ``step`` when it is its turn, never before this returns."""
+        self._waiting.append(step)
         if not self._turning:
             self._turning = True
             self._loop.call_soon(self._turn)

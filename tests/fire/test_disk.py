@@ -134,7 +134,7 @@ def _places(rooms) -> dict:
 
 async def test_a_disk_that_comes_and_goes_leaves_no_half_of_anything(house, disk, caplog):
     """Forty changes of weather while two speak: what was accepted is there in order, what was refused is not."""
-    house.open()
+    house.open(limits=UNLIMITED)
     script = Script(OWNER)
     owner = await open_room(house, script)
     ann = await seat(house, script, ANN)

@@ -84,7 +84,26 @@ async def test_a_connection_that_says_nothing_has_no_tls(house):
     await turns_until(lambda: len(house.relay._listener) == 1)
 
 
-async def test_a_turnstile_lets_one_begin_in_each_turn_and_all_in_order():
+@in_memory
+async def test_strangers_are_heard_one_in_each_turn_and_members_at_once(house):
+    house.open()
+    owner = await open_room(house, Script(OWNER))
+    strangers = [await house.connect() for _ in range(20)]
+    hub, turns = house.relay.engine._hub, [[]]
+    handle = hub.handle
+    hub.handle = lambda session, *rest: turns[-1].append(session.identity) or handle(session, *rest)
+    for stranger in strangers:
+        stranger.writer.write(codec.encode(frames.Ping(1)))
+    owner.writer.write(codec.encode(frames.Ping(2)))
+    await asyncio.sleep(0)
+    while sum(map(len, turns)) < 21:
+        turns.append([])
+        await asyncio.sleep(0)
+    assert max(turn.count(None) for turn in turns) == 1
+    assert sum(turn.count(None) for turn in turns[: [owner.who in turn for turn in turns].index(True)]) <= 1
+
+
+async def test_a_turnstile_lets_one_take_a_step_in_each_turn_and_all_in_order():
     turnstile, begun = Turnstile(None), []
     for number in range(4):
         turnstile.enter(lambda number=number: begun.append(number))

@@ -5,7 +5,7 @@ import pytest
 from chaton.limits import FRAME_BYTES_MAX
 from chaton.relay import tls
 from chaton.relay.listener import Doorkeeper, Listener, Timing, listen
-from chaton.relay.peer import Bounds
+from chaton.relay.owner import Bounds
 from chaton.wire import codec, frames
 from tests.relay.client import RawClient
 from tests.relay.helpers import turns_until
