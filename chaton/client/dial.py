@@ -12,6 +12,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from functools import cache
+from ipaddress import ip_address
 from typing import Final
 
 from chaton.errors import Malformed, PinMismatch, Unreachable
@@ -26,6 +27,7 @@ from chaton.wire.frames import AnyClientFrame, AnyRelayFrame
 ALPN: Final = "chaton/1"
 _READ_BYTES: Final = 2**17  # About 50 ms of work, whether it is records to check or messages to open.
 _GOODBYE_S: Final = 1  # How long a last TLS record may take to leave.
+_HEAD_START_S: Final = 0.25  # Of a name's first address over its second (RFC 8305).
 
 
 class Connection:
@@ -117,9 +119,18 @@ async def _open(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamW
         ssl=_context(),
         server_hostname="",  # The name is for the resolver alone: an observer of the handshake need not read it.
         ssl_shutdown_timeout=_GOODBYE_S,
-        happy_eyeballs_delay=0.25,
+        happy_eyeballs_delay=None if _is_numeric(address.host) else _HEAD_START_S,
         limit=_READ_BYTES,
     )
+
+
+def _is_numeric(host: str) -> bool:
+    """Whether there is one address only. Then no race is run, which forgets a socket when it is called off (asyncio)."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _check(address: Address, writer: asyncio.StreamWriter) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from chaton.client.client import Client
+from chaton.client.dial import dial
 from chaton.client.news import ConnectionChanged
 from chaton.client.profile import Profile
 from chaton.client.requests import Act, Submit
@@ -212,6 +214,21 @@ async def test_a_relay_that_is_not_there_is_told_at_once_to_a_command(house, tow
     async with town.client("ann", lasting=False) as ann:
         with pytest.raises(Unreachable, match=f"no relay answers at 127.0.0.1:{address.port}"):
             await ann.create(address, "garden", nick="Ann")
+
+
+async def test_a_dial_that_is_given_up_at_any_moment_leaves_no_socket(house, recwarn):
+    for turns in range(60):
+        dialling = asyncio.create_task(dial(house.address))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        dialling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (await dialling).close()
+        del dialling
+        for _ in range(3):
+            await asyncio.sleep(0)
+        gc.collect()
+    assert not [each for each in recwarn if f"{house.port})>" in str(each.message)]
 
 
 async def test_another_address_of_the_same_relay_is_tried(house, town, cable):
