@@ -125,7 +125,7 @@ async def _open(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamW
 
 
 def _is_numeric(host: str) -> bool:
-    """Whether there is one address only. Then no race is run, which forgets a socket when it is called off (asyncio)."""
+    """Whether there is one address only. Then no race is run: asyncio's forgets a socket when it is called off."""
     try:
         ip_address(host)
     except ValueError:
