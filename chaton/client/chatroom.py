@@ -8,7 +8,7 @@ from chaton.client.attachments import get_file, send_file
 from chaton.client.driver import Driver
 from chaton.client.incoming import default_directory, whole_path
 from chaton.client.news import AnyNotice, Subscription, room_of
-from chaton.client.resolve import find_message, find_person, title
+from chaton.client.resolve import find_message, find_own_message, find_person, title
 from chaton.errors import Fork, Refused, UsageError
 from chaton.identity.ids import Identity, MessageId, Pin, RoomId
 from chaton.identity.safety import pair_code, room_code
@@ -114,12 +114,12 @@ class ChatRoom:
         return await self.send(Reply(self.find_message(message), text))
 
     async def edit(self, message: Message, text: str) -> Sent:
-        """Give an own message another text."""
-        return await self.send(Edit(self.find_message(message), text))
+        """Give an own message another text; ``Refused`` for one of somebody else."""
+        return await self.send(Edit(find_own_message(self.room, str(message)), text))
 
     async def delete(self, message: Message) -> Sent:
-        """Take an own message back."""
-        return await self.send(Delete(self.find_message(message)))
+        """Take an own message back; ``Refused`` for one of somebody else."""
+        return await self.send(Delete(find_own_message(self.room, str(message))))
 
     async def react(self, message: Message, emoji: str, *, add: bool = True) -> Sent:
         """Add an emoji to a message, or take the own one back."""

@@ -262,6 +262,11 @@ async def test_only_its_author_changes_a_message(house, town):
         with pytest.raises(Refused, match="only its author") as refused:
             await bob.perform(ask.Send(room="garden", kind=kind, re=str(sent.id), text="yours"))
         assert (refused.value.code, refused.value.hint) == ("not-allowed", "/redact hides it")
+    for deed in (bobs.edit(sent.id, "yours"), bobs.delete(sent.id)):
+        with pytest.raises(Refused, match="only its author"):
+            await deed
+    await annes.edit(sent.id, "mine, and better")
+    await annes.delete(sent.id)
 
 
 async def test_what_was_seen_is_not_new(house, town):
