@@ -34,7 +34,7 @@ def clean(text: str) -> SafeText:
     """Make any text harmless; line breaks stay.
 
     At most ``LINES_MAX`` lines and ``MARKS_MAX`` combining marks in a row are kept. Lone surrogates, which only our
-    own input can hold, become the replacement character.
+    own input can hold, become question marks.
     """
     text = text.encode(errors="replace").decode()
     harmless = _few_marks(text.replace("\r\n", "\n").translate(_TABLE))

@@ -56,8 +56,7 @@ class Timeline:
 
     def note(self, entry: EventEntry) -> None:
         """Write a message down. A repetition of one never takes its place."""
-        if self.messages.setdefault(MessageId(entry.id), entry).s == entry.s:
-            self.messages[MessageId(entry.id)] = entry
+        self.messages.setdefault(MessageId(entry.id), entry)
 
     def post(self, entry: EventEntry) -> Said | None:
         """Let an opened or own message take its place; the notice of it, or None if it shows nothing."""

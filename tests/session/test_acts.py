@@ -5,7 +5,7 @@ import pytest
 from chaton.errors import Malformed, Refused, UsageError
 from chaton.identity.ids import Head, RoomId
 from chaton.limits import DAY_MS, SECOND_MS
-from chaton.room.records import Genesis, sign_record
+from chaton.room.records import Genesis, Role, sign_record
 from chaton.session import acts
 from chaton.session.content import File, React, Text
 from chaton.session.errands import read_record
@@ -223,3 +223,30 @@ def test_one_who_does_not_stay_does_not_keep_rooms_up(world: World) -> None:
     assert once.session.room(room).view.state.n == before
     assert link.n in {live.n for live in once.session.room(room).view.state.invites.values()}
     assert not ben.told(Said)
+
+
+def test_a_nick_is_not_changed_to_one_that_another_has(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    for taken in ("ben", "BEN"):
+        assert refusal(ada, room, acts.nick(taken)) == "nick-taken"
+    ada.ask(ada.session.act(room, acts.nick("Ada")))
+    assert ben.session.known_as(ada.identity) == "Ada"
+
+
+def test_who_is_not_there_is_not_muted_promoted_or_kicked(world: World) -> None:
+    ada = world.person("ada")
+    room, dan = make_room(ada), world.person("dan").identity
+    for act in (acts.mute(dan, muted=True), acts.role(dan, Role.ADMIN), acts.remove(dan, "", ban=False)):
+        assert refusal(ada, room, act) == "not-member"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_room_that_is_closed_may_name_the_next_one(world: World, named: bool) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben, other = joined(world, ada, room, "ben"), make_room(ada) if named else None
+    ada.ask(ada.session.act(room, acts.close(other)))
+    state = ben.session.room(room).view.state
+    assert (state.closed, state.successor) == (True, other)

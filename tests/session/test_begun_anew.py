@@ -13,10 +13,11 @@ from chaton.relay.store.base import Write
 from chaton.relay.store.memory import MemoryStore
 from chaton.room.link import Link
 from chaton.session import acts
-from chaton.session.memory import EventEntry, HeldEntry, RecalledEntry
+from chaton.session.memory import ChainEntry, EventEntry, HeldEntry, RecalledEntry
 from chaton.session.notices import Warned
+from tests.session.test_bad_days import stopped
 from tests.session.test_evil_relay import Trio, swap_two
-from tests.session.test_reading import without_keys
+from tests.session.test_reading import kept, without_keys
 from tests.session.world import PIN, Person, World, invite, joined, make_room, say
 
 
@@ -187,3 +188,40 @@ def test_what_could_not_be_read_is_told_of_at_its_new_place(trio: Trio) -> None:
     back(trio.ben, trio.room, invite(trio.ada, trio.room))
     (told,) = [warning for warning in trio.ben.told(Warned) if warning.code == "undecryptable"]
     assert told.seq == there.s == given_up.s + 1
+
+
+def test_what_was_not_told_again_yet_is_there_after_a_second_time(trio: Trio) -> None:
+    say(trio.ada, trio.room, "one")
+    say(trio.cyd, trio.room, "two")
+    last = trio.ben.session.rooms[trio.room].view.history.s
+    link = invite(trio.ada, trio.room, uses=2)
+    stopped(trio.world, trio.ben, trio.room)
+    trio.lie_to(trio.ben, lambda event: [event] if event.s < last else [])
+    back(trio.ben, trio.room, link)
+    assert len(entries(trio.ben, RecalledEntry)) == 1
+    trio.honest()
+    stopped(trio.world, trio.ben, trio.room)
+    back(trio.ben, trio.room, link)
+    assert state(trio.ben, trio.room) == state(trio.ada, trio.room)
+    assert not entries(trio.ben, RecalledEntry)
+    assert {warning.code for warning in trio.ben.told(Warned)} == {"untold", "invalid-log"}
+
+
+def test_a_key_that_comes_after_all_was_told_again_is_spent_if_a_newer_one_was_used(trio: Trio) -> None:
+    sender = trio.cyd.session.rooms[trio.room].sender
+    without_keys(trio.world, trio.ben)
+    sender.renew()
+    say(trio.cyd, trio.room, "its key comes late")
+    old = sender.chain.id
+    trio.honest()
+    sender.renew()
+    say(trio.cyd, trio.room, "read at once")
+    link = invite(trio.ada, trio.room)
+    stopped(trio.world, trio.ben, trio.room)
+    back(trio.ben, trio.room, link)
+    assert len(entries(trio.ben, HeldEntry)) == 1
+    trio.ben.disconnect()
+    trio.ben.connect()
+    trio.world.settle()
+    assert state(trio.ben, trio.room) == state(trio.ada, trio.room)
+    assert [chain.secret for chain in kept(trio.ben, ChainEntry) if chain.id == old] == [None]

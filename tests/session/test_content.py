@@ -1,13 +1,14 @@
 """Plaintexts of every kind, and threads in every order, against the vectors."""
 
 import dataclasses
+import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chaton.identity.ids import Identity, Instance, MessageId
-from chaton.session.content import Plaintext, Unreadable
+from chaton.session.content import Edit, Plaintext, Text, Unreadable
 from chaton.session.thread import Line, Post, Result, Shows, Thread
 from tests.session.vectors import load
 
@@ -92,3 +93,16 @@ def test_threads_are_the_same_in_every_order(case: dict) -> None:
 
 def test_a_result_says_line_accept_or_ignore() -> None:
     assert {result.value for result in Result} == {"line", "accept", "ignore"}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+def test_the_last_edit_counts_in_whatever_order_they_are_opened(order: tuple[int, ...]) -> None:
+    line = MessageId(bytes(32))
+    said = [Text("first"), Edit(line, "second"), Edit(line, "third")]
+    posts = [
+        Post(s, MessageId(bytes([s]) * 32), Identity.zero(), Instance.zero(), content) for s, content in enumerate(said)
+    ]
+    thread = Thread()
+    for s in order:
+        thread.post(posts[s])
+    assert [(shown.text, shown.edited) for shown in thread.in_order()] == [("third", True)]

@@ -235,7 +235,8 @@ def test_what_is_kept_of_a_deleted_file_is_a_message_still(ada: Person, room: Ro
     (entry,) = [entry for entry in entries if entry.id == bytes(message)]
     read = Plaintext.decode(entry.plain)
     assert isinstance(read.content, File)
-    assert (read.content.blob, read.content.name, read.content.text) == (BlobId.zero(), "", "")
+    assert (read.content.blob, read.content.hash, read.content.size) == (BlobId.zero(), BlobHash.zero(), 0)
+    assert (read.content.name, read.content.text) == ("", "")
     assert read.clock == ada.world.clock.now
 
 
@@ -282,6 +283,8 @@ def test_a_piece_fits_a_frame(ada: Person, room: RoomId) -> None:
         ("x" * 300 + ".tar.gz", "x" * 197 + ".gz"),
         ("é" * 150 + ".pdf", "é" * 98 + ".pdf"),
         ("x." + "y" * 250, "x." + "y" * 198),
+        ("x" * 190 + "." + "y" * 20, "x" * 179 + "." + "y" * 20),
+        ("x" * 190 + "." + "y" * 21, "x" * 190 + "." + "y" * 9),
     ],
 )
 def test_names_are_made_harmless(claimed: str, name: str) -> None:

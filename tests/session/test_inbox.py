@@ -218,3 +218,26 @@ def test_a_restart_changes_nothing(world: World, ada: Person, ben: Person, room:
     say(ben, room, "goes on")
     assert texts(ada)[-1] == "goes on"
     assert not [warning for person in (ada, ben, cyd) for warning in person.told(Warned)]
+
+
+def test_the_first_message_of_a_direct_room_is_told_once(world: World, ada: Person, ben: Person, room: RoomId) -> None:
+    direct = ada.ask(ada.session.direct(ben.identity))
+    say(ada, direct, "psst")
+    for _ in range(2):
+        for person in (ada, ben):
+            again(person)
+            assert backlog(person, direct) == ["psst"]
+            assert not person.told(Warned)
+            assert [entry.state for entry in messages(person)] == ["own" if person is ada else "opened"]
+
+
+def test_before_ones_own_messages_nothing_was_lost(ada: Person, room: RoomId) -> None:
+    say(ada, room, "hello")
+    assert [(entry.state, entry.lost, entry.lost_before) for entry in messages(ada)] == [("own", 0, 0)]
+
+
+def test_the_backlog_begins_behind_an_event(ada: Person, ben: Person, room: RoomId) -> None:
+    for text in ("one", "two", "three"):
+        say(ada, room, text)
+    timeline = ben.session.room(room).timeline
+    assert [str(said.text) for said in timeline.backlog(ben.told(Said)[0].seq)] == ["two", "three"]

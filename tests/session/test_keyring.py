@@ -2,16 +2,17 @@
 
 import pytest
 
-from chaton.errors import ProtocolError
+from chaton.errors import BundleRefused, ProtocolError
 from chaton.identity.bundle import Bundle
 from chaton.identity.ids import BundleId, Identity
 from chaton.identity.statement import Seed
-from chaton.limits import BUNDLE_KEY_GRACE_MS, BUNDLE_LIFE_GUEST_MS, BUNDLE_ROTATE_MS
+from chaton.limits import BUNDLE_KEY_GRACE_MS, BUNDLE_LIFE_GUEST_MS, BUNDLE_ROTATE_MS, DAY_MS
 from chaton.session.context import Context
 from chaton.session.keyring import Keyring, Peers
 from chaton.session.memory import PeerEntry
 from chaton.vault.entropy import system_entropy
 from tests.session.vectors import load
+from tests.session.world import World, joined, make_room, say
 
 CASES = load("bundle")["accept"]
 NOW = 1_800_000_000_000
@@ -95,3 +96,38 @@ def test_a_one_shot_command_keeps_a_valid_bundle() -> None:
     ring.renew(guest=False)
     shared.now += BUNDLE_ROTATE_MS * 24
     assert not ring.due()
+
+
+def test_a_clock_set_back_ends_no_keys_that_the_relay_has_taken() -> None:
+    shared = context()
+    ring = Keyring(shared, [])
+    first = ring.renew(guest=False)
+    ring.published(first.bundle.raw)
+    shared.now -= DAY_MS
+    assert not ring.due()
+    second = ring.renew(guest=False)
+    assert second.bundle.counter == first.bundle.counter + 1
+    assert ring.find(first.id) is first
+
+
+def test_that_the_relay_has_taken_ones_keys_is_kept() -> None:
+    ada = World().person("ada")
+    ada.disconnect()
+    shown = ada.session.keyring.shown.id
+    ada.start()
+    assert ada.session.keyring.shown.id == shown
+
+
+def test_older_keys_than_a_message_named_are_refused_after_a_restart_too() -> None:
+    world = World()
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    older = ada.session.keyring.shown.bundle
+    world.pass_time(BUNDLE_ROTATE_MS)
+    say(ada, room, "with newer keys")
+    ben.disconnect()
+    ben.start()
+    with pytest.raises(BundleRefused) as refusal:
+        ben.session.peers.learn(older.raw)
+    assert refusal.value.reason == "rollback"

@@ -67,3 +67,10 @@ def test_a_damaged_entry_is_malformed(kind: str, raw: bytes) -> None:
         decode_entry(KINDS[kind], raw)
     except Malformed:
         return
+
+
+def test_what_a_profile_calls_its_entries_never_changes() -> None:
+    """Older profiles are read by these names."""
+    assert set(KINDS) == {
+        "room", "record", "event", "recalled", "chain", "held", "early", "own-bundle", "peer", "outbox", "fork",
+    }  # fmt: skip

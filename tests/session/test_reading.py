@@ -1,5 +1,6 @@
 """Keys that come early, messages that wait, and what bounds both; what a profile brings back."""
 
+import dataclasses
 from itertools import count
 
 import pytest
@@ -10,7 +11,7 @@ from chaton.identity.ids import ChainId, Head, Identity, RoomId, Transcript
 from chaton.identity.statement import Seed
 from chaton.limits import BUNDLE_LIFE_MS, BUNDLE_ROTATE_MS, CHAINS_EARLY_MAX, DAY_MS, HELD_PER_CHAIN_MAX, RECORDS_MAX
 from chaton.room.envelope import Header, message_id
-from chaton.session import acts, reader, sender
+from chaton.session import acts, parcels, reader, sender
 from chaton.session.content import Text, read_body
 from chaton.session.keyring import Keyring, Peers
 from chaton.session.memory import EarlyEntry, HeldEntry, RecordEntry, decode_entry
@@ -431,3 +432,74 @@ def test_of_several_faults_the_first_in_the_order_of_section_7_is_named(trio, fi
         assert (outcome.reason, repr(its_reader.chains)) == (faults[0], before)
     else:
         assert outcome.plain == plain
+
+
+def test_a_message_from_before_its_authors_join_is_not_read(trio) -> None:
+    """The log is read first, so that the key of one who joined meanwhile is known before any event."""
+    world, ada, _, cyd, room = trio
+    cyd.disconnect()
+    dan = joined(world, ada, room, "dan")
+    join_s = ada.session.room(room).view.history.s
+    say(dan, room, "hello")
+    told: list[frames.Event] = []
+
+    def swap(event: frames.Event) -> list[frames.Event]:
+        told.append(event)
+        if event.s <= join_s:
+            return [event] if event.s < join_s else []
+        join, message = told[-2:]
+        return [replace(message, s=join_s), replace(join, s=message.s)]
+
+    twist(world, frames.Event, to=cyd, into=swap)
+    cyd.connect()
+    world.settle()
+    assert texts(cyd) == []
+    assert [(warning.code, warning.seq) for warning in cyd.told(Warned)] == [("undecryptable", join_s)]
+    assert cyd.session.room(room).view.n == cyd.session.room(room).view.state.n
+
+
+def test_a_key_for_another_room_opens_nothing_here(trio) -> None:
+    _, ada, ben, cyd, room = trio
+    other, its_reader, grant = make_room(ada), cyd.session.room(room).reader, grant_of(ben, room)
+    grant = dataclasses.replace(grant, statement=dataclasses.replace(grant.statement, room=other))
+    for told in (room, other):
+        with pytest.raises(ChainRefused) as refusal:
+            its_reader.accept(told, ben.identity, grant)
+        assert refusal.value.reason == "sender"
+    assert not its_reader.chains
+
+
+def test_what_was_pruned_before_the_next_chains_key_came_is_not_withheld(trio) -> None:
+    world, _, ben, cyd, room = trio
+    say(ben, room, "first")
+    cyd.disconnect()
+    say(ben, room, "second")
+    prune(world)
+    cyd.connect()
+    world.settle()
+    ben.session.room(room).sender.renew()
+    say(ben, room, "third")
+    assert texts(cyd) == ["first", "third"]
+    assert [warning.code for warning in cyd.told(Warned)] == ["pruned"]
+
+
+def test_what_was_said_before_the_room_was_closed_is_read_after_it(trio) -> None:
+    world, ada, ben, cyd, room = trio
+    cyd.disconnect()
+    say(ben, room, "last words")
+    ada.ask(ada.session.act(room, acts.close(None)))
+    cyd.connect()
+    world.settle()
+    assert texts(cyd) == ["last words"]
+    assert not cyd.told(Warned)
+    assert [ended.code for ended in cyd.told(Ended)] == ["closed"]
+
+
+def test_of_parcels_that_wait_for_the_logs_the_newest_are_kept(trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, _, cyd, _ = trio
+    monkeypatch.setattr(parcels, "WAITING_MAX", 2)
+    cyd.disconnect()
+    postbox = cyd.session.arrival.postbox
+    for token in range(4):
+        postbox.put(frames.Parcel(token, b""))
+    assert [parcel.token for parcel in postbox.waiting] == [2, 3]

@@ -8,11 +8,10 @@ from msgspec.structs import replace
 from chaton.errors import InvalidLog, Malformed, ProfileError, Refused, SecurityStop
 from chaton.identity.ids import RoomId
 from chaton.identity.statement import Seed
-from chaton.limits import DAY_MS, MINUTE_MS, RECORDS_MAX, RECORDS_PER_FRAME_MAX
+from chaton.limits import BUNDLE_KEY_GRACE_MS, BUNDLE_ROTATE_MS, DAY_MS, MINUTE_MS, RECORDS_MAX, RECORDS_PER_FRAME_MAX
 from chaton.relay.hub.effects import Decision, Reply
 from chaton.room.records import Role, sign_record
 from chaton.session import acts
-from chaton.session.arrival import PARCELS_DEADLINE_MS
 from chaton.session.content import Text
 from chaton.session.context import Context
 from chaton.session.errand import Desk, Interrupted, Until
@@ -22,7 +21,7 @@ from chaton.session.notices import Ended, Rejected, Sent, Warned
 from chaton.vault.bundle import make_bundle
 from chaton.vault.entropy import system_entropy
 from chaton.wire import frames
-from chaton.wire.codec import PREFIX_BYTES, decode_of_client
+from chaton.wire.codec import PREFIX_BYTES, decode_of_client, decode_of_relay
 from tests.session.world import START, Person, World, invite, joined, make_room, say, texts
 
 Said = tuple[str, int, Sequence[bytes]]
@@ -470,6 +469,103 @@ def test_one_who_is_out_by_the_log_and_does_not_know_why_is_out(world: World) ->
     assert [ended.code for ended in ben.told(Ended)] == ["removed"]
 
 
+def test_a_login_is_signed_once_for_a_connection(world: World) -> None:
+    twist(world, frames.Welcome, into=lambda welcome: [welcome, replace(welcome, nonce=bytes(32))])
+    ada = world.person("ada")
+    assert isinstance(ada.hung_up, SecurityStop)
+    assert len(heard(world, frames.Login)) == 1
+
+
+def test_that_one_has_arrived_is_known_with_the_frame_that_ends_the_arrival(world: World) -> None:
+    """The client asks before it carries out what follows, and tells the person that it is online."""
+    ada = world.person("ada", connect=False)
+    ada.connect()
+    settled = []
+    while queue := world.relay.outgoing[ada.connection]:
+        ada.session.receive(decode_of_relay(queue.popleft()[PREFIX_BYTES:]), world.clock.now)
+        settled.append(ada.session.arrival.settled)
+        ada.carry_out()
+    assert settled == [*[False] * (len(settled) - 1), True]
+
+
+def test_under_a_clock_that_is_wrong_the_keys_that_others_have_stay(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    twist(world, frames.Welcome, into=lambda welcome: [replace(welcome, now=welcome.now - 11 * MINUTE_MS)])
+    ben.restart()
+    world.settle()
+    world.pass_time(BUNDLE_ROTATE_MS)
+    world.pass_time(BUNDLE_KEY_GRACE_MS)
+    say(ada, room, "hello")
+    assert texts(ben) == ["hello"]
+    assert not ada.told(Warned)
+
+
+def test_a_log_that_comes_late_is_waited_for_by_one_who_was_admitted_meanwhile(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada, approve=True)
+    ben = world.person("ben")
+    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
+    world.settle()
+    ben.disconnect()
+    ada.ask(ada.session.act(room, acts.admit(ben.identity)))
+    refuse(world, frames.Log, ("limited", 5_000, ()))
+    ben.connect()
+    world.settle()
+    assert not ben.session.arrival.settled
+    world.pass_time(5_000)
+    say(ada, room, "welcome")
+    assert texts(ben) == ["welcome"]
+
+
+def test_every_hint_has_the_log_looked_at(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada, approve=True)
+    ben = world.person("ben")
+    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
+    world.settle()
+    world.relay.tell(ben.connection, frames.LogMoved(room))
+    world.settle()
+    ada.ask(ada.session.act(room, acts.admit(ben.identity)))
+    say(ada, room, "welcome")
+    assert texts(ben) == ["welcome"]
+
+
+def test_a_hint_about_a_direct_room_is_passed_over(world: World) -> None:
+    ada = world.person("ada")
+    direct = ada.ask(ada.session.direct(joined(world, ada, make_room(ada), "ben").identity))
+    world.relay.heard.clear()
+    world.relay.tell(ada.connection, frames.LogMoved(direct))
+    world.settle()
+    assert not heard(world, frames.Log)
+    assert ada.session.room(direct).live
+
+
+def test_an_end_is_told_once(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ben.disconnect()
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    ben.connect()
+    world.settle()
+    world.relay.tell(ben.connection, frames.LogMoved(room))
+    world.settle()
+    assert [ended.code for ended in ben.told(Ended)] == ["kicked"]
+
+
+def test_what_is_told_of_a_room_after_its_end_is_passed_over(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    world.relay.tell(ben.connection, frames.Event(room, 99, START, 1, bytes(32), bytes(541)))
+    world.settle()
+    assert [ended.code for ended in ben.told(Ended)] == ["kicked"]
+    assert ben.session.rooms[room].entry.status == "out"
+
+
 # --- messages ---
 
 
@@ -555,7 +651,9 @@ def test_a_hint_that_comes_before_the_parcels_waits_for_them(world: World) -> No
     ben.connect()
     world.settle()
     assert texts(ben) == []
-    world.pass_time(PARCELS_DEADLINE_MS)
+    world.pass_time(9_999)
+    assert texts(ben) == []
+    world.pass_time(1)
     assert texts(ben) == ["hello"]
 
 

@@ -3,15 +3,24 @@
 import pytest
 
 from chaton.identity.ids import MessageId, RoomId
+from chaton.identity.statement import Seed
+from chaton.limits import BATCH_MAX, BUNDLE_LIFE_MS, MINUTE_MS
 from chaton.relay.hub.effects import Decision, Reply
+from chaton.session import acts
+from chaton.session.audience import Delivery
 from chaton.session.content import Content, React, Text
 from chaton.session.content import Reply as Answer
+from chaton.session.keyring import Peers
 from chaton.session.memory import OutboxEntry
 from chaton.session.notices import Rejected, Warned
 from chaton.session.sender import ATTEMPTS_MAX
+from chaton.vault.bundle import make_bundle
+from chaton.vault.entropy import system_entropy
+from chaton.vault.parcel import KIND_NEED
 from chaton.wire import frames
+from tests.session.test_keyring import NOW, context
 from tests.session.test_reading import kept
-from tests.session.test_refusals import refuse
+from tests.session.test_refusals import heard, refuse
 from tests.session.world import Person, World, joined, make_room, say, texts
 
 MESSAGE = MessageId(b"m" * 32)
@@ -118,3 +127,55 @@ def test_what_is_handed_back_has_its_text(world: World, ada: Person, room: RoomI
     world.settle()
     assert [(one.code, one.ref, one.text) for one in ada.told(Rejected)] == [("too-large", 3, text)]
     assert kept(ada, OutboxEntry) == []
+
+
+def test_a_key_for_more_than_a_frame_takes_goes_in_several() -> None:
+    shared, seeds = context(), (Seed(number.to_bytes(32)) for number in range(BATCH_MAX + 1))
+    peers, expires = Peers(shared, [], lambda _: True), NOW + BUNDLE_LIFE_MS
+    own = [make_bundle(seed, counter=NOW, expires=expires, entropy=system_entropy) for seed in seeds]
+    everybody = [peers.learn(one.bundle.raw).identity for one in own]
+    delivery = Delivery(shared, peers, RoomId.zero(), KIND_NEED, bytes(72))
+    sizes, served = [], []
+    shared.desk.connected = True
+    shared.desk.begin(delivery.to(everybody), lambda result, _error: served.append(result))
+    while not served:
+        frame = shared.effects.pop().frame
+        sizes.append(len(frame.parcels))
+        shared.desk.answer(frames.ParcelsStored(frame.ref, [], []))
+    assert served == [set(everybody)]
+    assert max(sizes) <= BATCH_MAX < sum(sizes)
+
+
+def test_keys_of_others_that_are_known_are_not_asked_for_again(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    say(ada, room, "one")
+    ada.session.room(room).sender.renew()
+    world.relay.heard.clear()
+    say(ada, room, "two")
+    assert texts(ben) == ["one", "two"]
+    assert not heard(world, frames.Bundles)
+
+
+def test_who_could_not_be_reached_is_tried_again_with_the_next_chain(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    bundles = world.relay.hub.memory.bundles
+    his = bundles.pop(ben.identity)
+    ada.session.peers.entry(ben.identity).bundle = b""
+    say(ada, room, "one")
+    assert [warning.code for warning in ada.told(Warned)] == ["unreachable"]
+    bundles[ben.identity] = his
+    ada.session.room(room).sender.renew()
+    say(ada, room, "two")
+    assert texts(ben) == ["two"]
+
+
+def test_who_is_out_asks_nobody_for_keys(world: World, ada: Person, ben: Person, room: RoomId) -> None:
+    world.relay.twist = lambda _, frame: [] if isinstance(frame, frames.Parcel) else [frame]
+    say(ada, room, "ben waits for this")
+    assert ben.session.room(room).reader.held
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    world.relay.heard.clear()
+    world.pass_time(2 * MINUTE_MS)
+    assert not heard(world, frames.Parcels)

@@ -3,11 +3,12 @@
 import pytest
 
 from chaton.errors import InvalidLog, Refused, SecurityStop, UsageError
-from chaton.limits import DAY_MS, HOUR_MS, MINUTE_MS
+from chaton.limits import BUNDLE_LIFE_GUEST_MS, BUNDLE_LIFE_MS, BUNDLE_ROTATE_MS, DAY_MS, HOUR_MS, MINUTE_MS
 from chaton.room.link import Link
 from chaton.room.records import Role
 from chaton.session import acts
 from chaton.session.content import Delete, Edit, React, Reply, Text
+from chaton.session.memory import RoomEntry
 from chaton.session.notices import (
     Ended,
     Joined,
@@ -106,15 +107,16 @@ def test_a_kick_gives_a_new_link_for_the_uses_left(world: World) -> None:
 def test_a_mods_kick_tells_admins_of_the_lost_link(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)
-    mod = joined(world, ada, room, "mod")
+    mod, admin = joined(world, ada, room, "mod"), joined(world, ada, room, "admin")
     ada.ask(ada.session.act(room, acts.role(mod.identity, Role.MOD)))
+    ada.ask(ada.session.act(room, acts.role(admin.identity, Role.ADMIN)))
     link = invite(ada, room, uses=3)
     ben = world.person("ben")
     ben.ask(ben.session.join(link, "ben"))
     removed = mod.ask(mod.session.remove(room, acts.remove(ben.identity, "", ban=False)))
     assert removed.link is None
     assert removed.lost.uses_left == 2
-    assert ada.told(LinkWanted)[0].uses == 2
+    assert [[wanted.uses for wanted in one.told(LinkWanted)] for one in (ada, admin, mod)] == [[2], [2], []]
 
 
 def test_mute_roles_and_rights(world: World) -> None:
@@ -142,6 +144,7 @@ def test_approval(world: World) -> None:
     ticket = ben.session.begin(ben.session.join(link, "ben"))
     world.settle()
     assert ben.told(Waiting)
+    assert ticket not in ben.answers
     say(ada, room, "not for ben")
     ada.ask(ada.session.act(room, acts.admit(ben.identity)))
     assert ben.answers[ticket] == room
@@ -580,3 +583,109 @@ def test_the_log_of_a_room_reads_the_same_to_all(world: World) -> None:
     lines = [[view.teller.log_line(record) for record in view.view.records] for view in views]
     assert lines[0] == lines[1]
     assert lines[0][-1] == "role ben mod"
+
+
+def test_who_makes_a_room_is_told_to_be_in_it(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    (told,) = ada.told(Joined)
+    assert (told.room, told.name, [person.nick for person in told.members]) == (room, "ops", ["ada"])
+
+
+def test_who_is_admitted_is_told_what_led_to_it_first(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada, approve=True)
+    ben = world.person("ben")
+    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
+    world.settle()
+    ada.ask(ada.session.act(room, acts.admit(ben.identity)))
+    told = [type(notice) for notice in ben.notices if isinstance(notice, MemberChanged | Joined)]
+    assert told == [MemberChanged, Joined]
+
+
+def test_only_who_is_a_guest_everywhere_has_keys_that_live_a_day(world: World) -> None:
+    ada = world.person("ada")
+    room, other = make_room(ada), make_room(ada)
+    guest, ben = joined(world, ada, room, "guest", flags=1), joined(world, ada, room, "ben", flags=1)
+    ben.ask(ben.session.join(invite(ada, other), "ben"))
+    nobody = world.person("nobody")
+    world.pass_time(BUNDLE_ROTATE_MS)
+    for person, life in ((guest, BUNDLE_LIFE_GUEST_MS), (ben, BUNDLE_LIFE_MS), (nobody, BUNDLE_LIFE_MS)):
+        bundle = person.session.keyring.shown.bundle
+        assert (bundle.counter, bundle.expires - bundle.counter) == (world.clock.now, life)
+
+
+def test_who_joins_after_a_while_can_be_written_to(world: World) -> None:
+    """The relay forgets the keys of those without a room; they are shown to it again before the JOIN."""
+    ada = world.person("ada")
+    room, ben = make_room(ada), world.person("ben")
+    world.pass_time(11 * MINUTE_MS)
+    world.relay.hub.expire(world.clock.now)
+    ben.ask(ben.session.join(invite(ada, room), "ben"))
+    say(ada, room, "hello")
+    assert texts(ben) == ["hello"]
+    assert not ada.told(Warned)
+
+
+def test_each_thing_that_a_person_settles_is_kept_by_itself(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben").identity
+    ada.disconnect()
+    for settle, settled in (
+        (lambda: ada.session.mark_read(room, 7), lambda: ada.session.room(room).entry.read_s == 7),
+        (lambda: ada.session.keep_draft(room, "half"), lambda: ada.session.room(room).entry.draft == "half"),
+        (lambda: ada.session.compared(ben), lambda: ada.session.peers.entry(ben).compared),
+        (lambda: ada.session.ignore(ben, ignored=True), lambda: ada.session.peers.ignored(ben)),
+    ):
+        assert not settled()
+        settle()
+        ada.carry_out()
+        ada.start()
+        assert settled()
+
+
+def test_who_is_out_of_one_room_keeps_up_the_others(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    own = make_room(ben)
+    invite(ben, own)
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    world.pass_time(DAY_MS + MINUTE_MS)
+    assert not ben.session.room(own).view.state.invites
+
+
+def test_who_waits_for_a_room_that_is_over_is_told(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ben.disconnect()
+    ticket = ben.session.begin(ben.session.in_step(room))
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    ben.connect()
+    world.settle()
+    assert ben.answers[ticket].code == "not-member"
+    assert "removed you" in str(ben.answers[ticket])
+
+
+def test_a_direct_room_is_ready_when_it_is_told(world: World) -> None:
+    ada = world.person("ada")
+    ben = joined(world, ada, make_room(ada), "ben")
+    ticket = ada.session.begin(ada.session.direct(ben.identity))
+    while ticket not in ada.answers:
+        ada.carry_out()
+        ada.listen()
+    assert ada.session.room(ada.answers[ticket]).caught_up
+
+
+def test_who_is_known_by_a_direct_room_alone_has_no_name(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben").identity
+    direct = ada.ask(ada.session.direct(ben))
+    ada.disk = {place: raw for place, raw in ada.disk.items() if place != (RoomEntry, bytes(room))}
+    ada.restart()
+    assert direct in ada.session.rooms
+    assert room not in ada.session.rooms
+    assert ada.session.known_as(ben) == f"~{ben.short}"

@@ -245,3 +245,15 @@ def test_opening_that_is_interrupted_is_over_and_begins_anew(world: World, ada: 
     ben.connect()
     world.settle()
     assert steps(ben, "events") == [(0, None), (1, 1)]
+
+
+def test_a_restart_checks_no_signature_again(
+    world: World, ada: Person, room: RoomId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topics(world, ada, room, 4)
+    checked: list[bytes] = []
+    monkeypatch.setattr(views, "open_record", lambda raw: checked.append(raw) or open_record(raw))
+    ada.restart()
+    world.settle()
+    assert len(ada.session.rooms[room].view.records) == 6
+    assert not checked
