@@ -149,7 +149,7 @@ class Entrance:
         for number, one in enumerate(room.view.records):
             self.context.keep(RecordEntry(room=room.view.room, n=number, raw=one.raw))
         self.context.keep(entry)
-        room.timeline.redact_before(room.view.records, accepted.s)
+        room.timeline.redact_all(room.view.records, accepted.s)
         if earlier is not None:
             room.inbox.take_over(earlier.inbox, same=record.n == earlier.entry.first_n)
         self.rooms[room.view.room] = room

@@ -130,7 +130,7 @@ def _known(chain: ChainEntry) -> KnownChain:
 def _replay(room: Room, events: list[EventEntry]) -> None:
     """Lines, redactions and the last chain of each sender, in the order of events."""
     n = room.entry.first_n
-    room.timeline.redact_before(room.view.records[: n + 1], room.entry.first_s)
+    room.timeline.redact_all(room.view.records[: n + 1], room.entry.first_s)
     for event in events:
         if event.kind == KIND_RECORD:
             if event.s <= room.entry.first_s:
@@ -147,3 +147,6 @@ def _replay(room: Room, events: list[EventEntry]) -> None:
                 room.reader.last[event.sender, event.inst] = (event.s, event.chain)
         else:
             room.timeline.note(event)
+    if room.entry.status == "out":
+        # What the log held beyond the events when one learned to be out.
+        room.timeline.redact_all(room.view.records[n + 1 :], room.view.history.s + 1)

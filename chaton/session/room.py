@@ -162,11 +162,11 @@ class Room:
         record = self.view.pass_record(event.body)
         self._keep_event(event, record.head)
         self.timeline.passed.append(PassedRecord(event.s, record.n, event.at))
-        self._tell_record(record, event.at)
+        self._tell_record(record, event.s, event.at)
 
-    def _tell_record(self, record: Record, at: int) -> None:
+    def _tell_record(self, record: Record, s: int, at: int) -> None:
         if isinstance(record.body, Redact):
-            if self.timeline.redact(record, self.view.history.s):
+            if self.timeline.redact(record, s):
                 by = self.teller.called(record.actor)
                 self.context.tell(Redacted(self.view.room, record.body.message, by, record.n))
             return
@@ -190,7 +190,7 @@ class Room:
         """Tell the records that no event will bring any more, because one is out."""
         for n in range(self.view.n + 1, self.view.state.n + 1):
             self.view.n = n
-            self._tell_record(self.view.records[n], at)
+            self._tell_record(self.view.records[n], self.view.history.s + 1, at)
 
     def end(self, why: str, detail: str) -> None:
         """One is out of the room."""

@@ -141,8 +141,8 @@ class Timeline:
         lines = (line for line in self.thread.in_order() if line.s > after and line.shows is not Shows.REDACTED)
         return [self.said(self.messages[line.id], line) for line in lines]
 
-    def redact_before(self, records: list[Record], s: int) -> None:
-        """Take in the REDACTs of a log from before one's own membership, which begins with event ``s``."""
+    def redact_all(self, records: list[Record], s: int) -> None:
+        """Take in the REDACTs of a part of the log that no event brings, as if at event ``s``."""
         for record in records:
             if isinstance(record.body, Redact):
                 self.redact(record, s)

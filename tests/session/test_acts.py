@@ -9,7 +9,9 @@ from chaton.room.records import Genesis, Role, sign_record
 from chaton.session import acts
 from chaton.session.content import File, React, Text
 from chaton.session.errands import read_record
-from chaton.session.notices import Ended, MemberChanged, Said, Warned
+from chaton.session.notices import Ended, MemberChanged, Said, Sent, Warned
+from chaton.wire import frames
+from tests.session.test_refusals import cut_at
 from tests.session.world import Person, World, invite, joined, make_room, say, texts
 
 
@@ -137,6 +139,20 @@ def test_what_was_never_sealed_can_be_taken_back(world: World) -> None:
     assert not ada.session.withdraw(room, 2)
 
 
+def test_what_was_sealed_is_not_taken_back_before_it_is_in_the_room(world: World) -> None:
+    """Nobody knows who has a copy."""
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ada.session.say(room, Text("hello"), 1)
+    cut_at(world, ada, frames.Send)
+    assert not ada.session.withdraw(room, 1)
+    ada.connect()
+    world.settle()
+    assert [sent.ref for sent in ada.told(Sent)] == [1]
+    assert texts(ben) == ["hello"]
+
+
 def test_a_chain_that_ends_in_the_middle_of_what_waits_is_followed_by_another(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)
@@ -187,6 +203,15 @@ def test_somebody_is_called_as_in_a_room_of_both(world: World) -> None:
     assert ada.session.known_as(stranger) == f"~{stranger.short}"
 
 
+def test_somebody_is_called_as_where_they_are_and_not_as_where_they_were(world: World) -> None:
+    ada = world.person("ada")
+    room, other = make_room(ada), make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ben.ask(ben.session.join(invite(ada, other), "benny"))
+    ben.ask(ben.session.act(room, acts.leave()))
+    assert ada.session.known_as(ben.identity) == "benny"
+
+
 def test_an_errand_that_is_given_up_asks_nothing_more(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)
@@ -209,7 +234,8 @@ def test_a_nick_that_does_not_open_is_shown_as_none(world: World) -> None:
     spoiled = type(body)(body.info[:-1] + bytes([body.info[-1] ^ 1]))
     record = sign_record(spoiled, seed=ben.seed, room=room, n=state.n + 1, prev=state.head, t=1)
     ben.ask(ben.session.hand_in(record.raw))
-    assert ada.told(MemberChanged)[-1].action == "nick"
+    changed = ada.told(MemberChanged)[-1]
+    assert (changed.action, changed.nick, changed.detail) == ("nick", "ben", f"~{ben.identity.short}")
     assert ada.session.known_as(ben.identity) == f"~{ben.identity.short}"
 
 

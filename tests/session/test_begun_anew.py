@@ -185,7 +185,10 @@ def test_what_could_not_be_read_is_told_of_at_its_new_place(trio: Trio) -> None:
     say(trio.cyd, trio.room, "skipped")
     trio.honest()
     say(trio.cyd, trio.room, "after it")
-    back(trio.ben, trio.room, invite(trio.ada, trio.room))
+    link = invite(trio.ada, trio.room)
+    back(trio.ben, trio.room, link)
+    stopped(trio.world, trio.ben, trio.room)
+    back(trio.ben, trio.room, link)
     (told,) = [warning for warning in trio.ben.told(Warned) if warning.code == "undecryptable"]
     assert told.seq == there.s == given_up.s + 1
 

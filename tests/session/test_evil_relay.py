@@ -3,8 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
+from chaton.errors import InvalidLog
 from chaton.identity.ids import Identity, RoomId
 from chaton.identity.statement import Seed
+from chaton.room.link import Link
 from chaton.room.records import Join, Record, sign_record
 from chaton.session import acts
 from chaton.session.content import Text
@@ -14,7 +16,7 @@ from chaton.vault.entropy import system_entropy
 from chaton.vault.parcel import open_parcel
 from chaton.wire import frames
 from chaton.wire.codec import PREFIX_BYTES, decode_of_client
-from tests.session.world import START, Person, World, joined, make_room, say, texts
+from tests.session.world import START, Person, World, invite, joined, make_room, say, texts
 
 
 class Trio:
@@ -334,3 +336,19 @@ def test_a_join_of_one_room_seats_nobody_in_another(trio: Trio) -> None:
     trio.ada.carry_out()
     assert trio.ada.told(Ended)[0].room == RoomId(other)
     assert isinstance(Record.decode(joins[0].raw).body, Join)
+
+
+def test_a_link_opens_no_other_room_than_its_own(trio: Trio) -> None:
+    """Made of two links, so that its key opens the one room, and its head is of the other."""
+    one, other = invite(trio.ada, trio.room), invite(trio.ada, make_room(trio.ada))
+    records = [record.raw for record in trio.ada.session.rooms[trio.room].view.records]
+    dan = trio.world.person("dan")
+
+    def twist(number: int, frame: frames.AnyRelayFrame) -> list[frames.AnyRelayFrame]:
+        shown = number == dan.connection and isinstance(frame, frames.RecordsPage)
+        return [replace(frame, records=records)] if shown else [frame]
+
+    trio.world.relay.twist = twist
+    mixed = Link(other.address, other.room, one.n, one.head, other.seed, one.rik)
+    with pytest.raises(InvalidLog, match="another log"):
+        dan.ask(dan.session.join(mixed, "dan"))

@@ -285,6 +285,8 @@ def test_a_piece_fits_a_frame(ada: Person, room: RoomId) -> None:
         ("x." + "y" * 250, "x." + "y" * 198),
         ("x" * 190 + "." + "y" * 20, "x" * 179 + "." + "y" * 20),
         ("x" * 190 + "." + "y" * 21, "x" * 190 + "." + "y" * 9),
+        ("x" * 195 + " .txt", "x" * 195 + " .txt"),
+        ("x" * 196 + " .txt", "x" * 196 + ".txt"),
     ],
 )
 def test_names_are_made_harmless(claimed: str, name: str) -> None:

@@ -90,6 +90,20 @@ def test_keys_are_erased_also_by_a_clock_that_is_set_back() -> None:
     assert ring.find(first.id) is None
 
 
+def test_the_time_that_a_clock_set_back_leaves_replaced_keys_outlasts_restarts() -> None:
+    world = World()
+    ada = world.person("ada")
+    old = ada.session.keyring.shown.id
+    world.pass_time(BUNDLE_ROTATE_MS)
+    world.clock.now -= BUNDLE_ROTATE_MS
+    for _ in range(3):  # Of which the first tick begins the time anew.
+        ada.restart()
+        world.settle()
+        assert ada.session.keyring.find(old) is not None
+        world.pass_time(BUNDLE_KEY_GRACE_MS // 2)
+    assert ada.session.keyring.find(old) is None
+
+
 def test_a_one_shot_command_keeps_a_valid_bundle() -> None:
     shared = context(lasting=False)
     ring = Keyring(shared, [])

@@ -15,7 +15,7 @@ from chaton.session import acts, parcels, reader, sender
 from chaton.session.content import Text, read_body
 from chaton.session.keyring import Keyring, Peers
 from chaton.session.memory import EarlyEntry, HeldEntry, RecordEntry, decode_entry
-from chaton.session.notices import Ended, PresenceChanged, Sent, Warned
+from chaton.session.notices import Ended, PresenceChanged, Said, Sent, Warned
 from chaton.session.reader import HeldMessage
 from chaton.vault.bundle import make_bundle
 from chaton.vault.chain import Grant, SendChain, message_key
@@ -238,6 +238,22 @@ def test_parcels_whose_taking_was_not_heard_come_again_and_change_nothing(trio) 
 # --- events ---
 
 
+def test_parcels_that_were_not_judged_before_the_cut_are_taken_once(trio) -> None:
+    world, ada, _, cyd, room = trio
+    cyd.disconnect()
+    say(ada, room, "hello")
+    twist(world, frames.ParcelsEnd, to=None, into=lambda _end: [])
+    cyd.connect()
+    world.settle()
+    cyd.disconnect()
+    honest(world)
+    world.relay.heard.clear()
+    cyd.connect()
+    world.settle()
+    assert texts(cyd) == ["hello"]
+    assert [len(taken.tokens) for taken in heard(world, frames.ParcelTaken)] == [1]
+
+
 def test_an_event_that_comes_again_is_passed_over(trio) -> None:
     world, _, ben, cyd, room = trio
     twist(world, frames.Event, to=cyd, into=lambda event: [event, event])
@@ -294,6 +310,26 @@ def test_who_is_here_is_what_the_relay_said_last(trio) -> None:
     ada.carry_out()
     changes = [(change.identity, change.online) for change in ada.told(PresenceChanged)][-2:]
     assert changes == [(ben.identity, False), (cyd.identity, True)]
+
+
+def test_presence_is_told_once_and_of_members_alone(trio) -> None:
+    world, ada, ben, _, room = trio
+    dan = world.person("dan").identity
+    ada.notices.clear()
+    for identity, online in ((ben.identity, True), (dan, True), (ben.identity, False), (ben.identity, False)):
+        ada.session.receive(frames.Presence(room, identity, online), world.clock.now)
+    ada.carry_out()
+    assert [(change.identity, change.online) for change in ada.told(PresenceChanged)] == [(ben.identity, False)]
+    assert dan not in ada.session.room(room).teller.online
+
+
+def test_who_is_cut_off_sees_nobody_online(trio) -> None:
+    world, ada, _, _, room = trio
+    ada.disconnect()
+    assert not [one for one in ada.session.room(room).teller.people() if one.online]
+    ada.connect()
+    world.settle()
+    assert all(one.online for one in ada.session.room(room).teller.people())
 
 
 # --- what a profile brings back ---
@@ -503,3 +539,24 @@ def test_of_parcels_that_wait_for_the_logs_the_newest_are_kept(trio, monkeypatch
     for token in range(4):
         postbox.put(frames.Parcel(token, b""))
     assert [parcel.token for parcel in postbox.waiting] == [2, 3]
+
+
+@pytest.mark.parametrize("texts_after", [0, 1])
+def test_what_was_redacted_before_one_learned_to_be_out_is_hidden_for_good(texts_after: int) -> None:
+    """No event brings that REDACT any more: the log alone does."""
+    world = World()
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    say(ben, room, "rude")
+    for _ in range(texts_after):
+        say(ada, room, "more")
+    ben.disconnect()
+    ada.ask(ada.session.act(room, acts.redact(ada.told(Said)[0].id)))
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    ben.connect()
+    world.settle()
+    for _ in range(2):
+        assert [str(line.text) for line in ben.session.rooms[room].timeline.backlog()] == ["more"] * texts_after
+        ben.restart()
+        world.settle()

@@ -17,7 +17,7 @@ from chaton.session.context import Context
 from chaton.session.errand import Desk, Interrupted, Until
 from chaton.session.errands import signed
 from chaton.session.memory import Entry, RecordEntry, RoomEntry, decode_entry, encode_entry
-from chaton.session.notices import Ended, Rejected, Sent, Warned
+from chaton.session.notices import Ended, Joined, Rejected, Sent, Warned
 from chaton.vault.bundle import make_bundle
 from chaton.vault.entropy import system_entropy
 from chaton.wire import frames
@@ -155,6 +155,22 @@ def test_a_turn_whose_answer_was_lost_is_done_without(world: World) -> None:
     refuse(world, frames.Submit, MOVED, MOVED)
     ticket = ada.session.begin(ada.session.act(room, acts.info("new", None)))
     cut_at(world, ada, frames.Turn)
+    ada.connect()
+    world.settle()
+    assert ada.answers[ticket].n == 2
+
+
+def test_a_cut_while_a_turn_is_taken_is_no_lost_race(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    refuse(world, frames.Submit, *[("turn-taken", 9, ())] * 4)
+    ticket = ada.session.begin(ada.session.act(room, acts.info("new", None)))
+    for _ in range(6):  # The last turn that it takes before it tries for the last time.
+        taken = len(heard(world, frames.Turn))
+        while len(heard(world, frames.Turn)) == taken:
+            ada.carry_out()
+            ada.listen()
+    ada.disconnect()
     ada.connect()
     world.settle()
     assert ada.answers[ticket].n == 2
@@ -342,7 +358,7 @@ def test_a_clock_that_is_wrong_is_told_and_nothing_is_published_under_it(world: 
     world.relay.heard.clear()
     world.settle()
     (warning,) = ada.told(Warned)
-    assert (warning.code, "11 min" in warning.detail) == ("clock", True)
+    assert (warning.code, "11 min" in warning.detail, warning.seq) == ("clock", True, 0)
     other = make_room(ada)
     world.pass_time(MINUTE_MS)
     assert not heard(world, frames.Publish)
@@ -502,6 +518,15 @@ def test_under_a_clock_that_is_wrong_the_keys_that_others_have_stay(world: World
     assert not ada.told(Warned)
 
 
+def test_keys_that_are_refused_for_a_while_are_shown_again(world: World) -> None:
+    refuse(world, frames.Publish, ("limited", 1_000, ()))
+    ada = world.person("ada")
+    assert ada.identity not in world.relay.hub.memory.bundles
+    world.pass_time(10_000)
+    assert ada.identity in world.relay.hub.memory.bundles
+    assert not ada.told(Warned)
+
+
 def test_a_log_that_comes_late_is_waited_for_by_one_who_was_admitted_meanwhile(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada, approve=True)
@@ -530,6 +555,18 @@ def test_every_hint_has_the_log_looked_at(world: World) -> None:
     ada.ask(ada.session.act(room, acts.admit(ben.identity)))
     say(ada, room, "welcome")
     assert texts(ben) == ["welcome"]
+
+
+def test_of_two_hints_at_once_one_has_the_log_looked_at(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada, approve=True)
+    ben = world.person("ben")
+    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
+    world.settle()
+    twist(world, frames.LogMoved, to=ben, into=lambda hint: [hint, hint])
+    world.relay.heard.clear()
+    ada.ask(ada.session.act(room, acts.admit(ben.identity)))
+    assert len(heard(world, frames.Log)) == len(ben.told(Joined)) == 1
 
 
 def test_a_hint_about_a_direct_room_is_passed_over(world: World) -> None:
@@ -634,6 +671,7 @@ def test_what_is_said_about_rooms_that_are_not_ones_own_is_passed_over(world: Wo
         frames.Presence(elsewhere, ben.identity, True),
         frames.LogMoved(elsewhere),
         frames.DirectRoom(elsewhere, ben.identity, 0),
+        frames.DirectRoom(elsewhere, ada.identity, 0),
     ):
         ada.session.receive(frame, world.clock.now)
     world.settle()
@@ -641,13 +679,16 @@ def test_what_is_said_about_rooms_that_are_not_ones_own_is_passed_over(world: Wo
     assert ada.hung_up is None
 
 
-def test_a_hint_that_comes_before_the_parcels_waits_for_them(world: World) -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_hint_that_comes_before_the_parcels_waits_for_them(world: World, restarts: bool) -> None:
     ada = world.person("ada")
     room = make_room(ada)
     ben = joined(world, ada, room, "ben")
     ben.disconnect()
     say(ada, room, "hello")
     twist(world, frames.ParcelsEnd, to=None, into=lambda _end: [frames.LogMoved(room)])
+    if restarts:
+        ben.start()
     ben.connect()
     world.settle()
     assert texts(ben) == []
@@ -678,6 +719,22 @@ def test_a_direct_room_is_asked_for_over_every_cut(world: World) -> None:
     world.settle()
     assert ada.answers[ticket] in ada.session.rooms
     assert ada.ask(ada.session.direct(ben.identity)) == ada.answers[ticket]
+
+
+def test_a_direct_room_with_somebody_who_came_meanwhile_waits_for_the_log(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    link = invite(ada, room)
+    ada.disconnect()
+    ben = world.person("ben")
+    ben.ask(ben.session.join(link, "ben"))
+    refuse(world, frames.Log, ("limited", 5_000, ()))
+    ada.connect()
+    world.settle()
+    ticket = ada.session.begin(ada.session.direct(ben.identity))
+    world.settle()
+    world.pass_time(5_000)
+    assert ada.answers[ticket] in ada.session.rooms
 
 
 def test_a_direct_room_outlives_a_restart(world: World) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from chaton.identity.ids import MessageId, RoomId
+from chaton.identity.ids import Identity, MessageId, RoomId
 from chaton.identity.statement import Seed
-from chaton.limits import BATCH_MAX, BUNDLE_LIFE_MS, MINUTE_MS
+from chaton.limits import BATCH_MAX, BUNDLE_LIFE_MS, HOUR_MS, MINUTE_MS
 from chaton.relay.hub.effects import Decision, Reply
 from chaton.session import acts
 from chaton.session.audience import Delivery
@@ -14,6 +14,7 @@ from chaton.session.keyring import Peers
 from chaton.session.memory import OutboxEntry
 from chaton.session.notices import Rejected, Warned
 from chaton.session.sender import ATTEMPTS_MAX
+from chaton.session.text import SafeText
 from chaton.vault.bundle import make_bundle
 from chaton.vault.entropy import system_entropy
 from chaton.vault.parcel import KIND_NEED
@@ -99,8 +100,11 @@ def test_what_a_later_message_has_overtaken_is_sealed_anew(
     assert [warning.code for warning in ben.told(Warned)] == ["withheld"]  # Between the two it was.
 
 
-def test_what_is_to_be_sealed_anew_is_kept_unsealed(world: World, ada: Person, ben: Person, room: RoomId) -> None:
-    refuse_some(world, "epoch-moved", {1})
+@pytest.mark.parametrize("code", ["epoch-moved", "bad-history"])
+def test_what_is_to_be_sealed_anew_is_kept_unsealed(
+    world: World, ada: Person, ben: Person, room: RoomId, code: str
+) -> None:
+    refuse_some(world, code, {1})
     say(ada, room, "hello")
     assert [(entry.envelope, entry.attempts) for entry in kept(ada, OutboxEntry)] == [(b"", 1)]
     world.pass_time(1_000)
@@ -179,3 +183,53 @@ def test_who_is_out_asks_nobody_for_keys(world: World, ada: Person, ben: Person,
     world.relay.heard.clear()
     world.pass_time(2 * MINUTE_MS)
     assert not heard(world, frames.Parcels)
+
+
+def test_who_joins_is_given_a_key_with_the_next_message_and_not_before(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    say(ada, room, "one")
+    cyd = joined(world, ada, room, "cyd")
+    world.relay.heard.clear()
+    world.pass_time(MINUTE_MS)
+    assert not heard(world, frames.Parcels)
+    say(ada, room, "two")
+    assert len(heard(world, frames.Parcels)) == 1
+    assert texts(cyd) == ["two"]
+
+
+@pytest.mark.usefixtures("ben")
+def test_who_joins_is_given_no_key_of_a_chain_that_is_over(world: World, ada: Person, room: RoomId) -> None:
+    """What waits for an answer keeps the next chain from beginning."""
+    handle, unanswered = world.relay.hub.handle, []
+
+    def decide(session, frame, now):
+        if isinstance(frame, frames.Send):
+            unanswered.append((session, frame))
+            return Decision()
+        return handle(session, frame, now)
+
+    world.relay.hub.handle = decide
+    say(ada, room, "one")
+    world.pass_time(HOUR_MS)
+    cyd = joined(world, ada, room, "cyd")
+    world.relay.heard.clear()
+    say(ada, room, "two", ref=2)
+    assert not heard(world, frames.Parcels)
+    world.relay.hub.handle = handle
+    for session, frame in unanswered:
+        world.relay.carry_out(handle(session, frame, world.clock.now))
+    world.settle()
+    assert texts(cyd) == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("missed", "named"), [(5, "~04 cannot"), (6, "~04 and 1 more cannot"), (7, "~04 and 2 more cannot")]
+)
+def test_of_many_who_cannot_be_reached_five_are_named(ada: Person, room: RoomId, missed: int, named: str) -> None:
+    sender = ada.session.room(room).sender
+    sender.shown_name = lambda identity: SafeText(f"~{identity[:1].hex()}")
+    sender._warn_unreachable([Identity(bytes([number]) * 32) for number in range(missed)])
+    ada.carry_out()
+    (warning,) = ada.told(Warned)
+    assert warning.detail.startswith(f"~00, ~01, ~02, ~03, {named} be reached yet")

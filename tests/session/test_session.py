@@ -689,3 +689,20 @@ def test_who_is_known_by_a_direct_room_alone_has_no_name(world: World) -> None:
     assert direct in ada.session.rooms
     assert room not in ada.session.rooms
     assert ada.session.known_as(ben) == f"~{ben.short}"
+
+
+def test_after_a_restart_a_room_is_in_step_once_its_events_are_here(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    ben.disconnect()
+    say(ada, room, "meanwhile")
+    ben.start()
+    ben.answers.clear()
+    ticket = ben.session.begin(ben.session.in_step(room))
+    ben.carry_out()
+    assert ticket not in ben.answers
+    ben.connect()
+    world.settle()
+    assert ben.answers[ticket] is ben.session.room(room)
+    assert texts(ben) == ["meanwhile"]

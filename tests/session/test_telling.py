@@ -3,8 +3,9 @@
 import pytest
 
 from chaton.identity.ids import BlobHash, BlobId, MessageId
+from chaton.room.names import distinguish
 from chaton.room.records import Role
-from chaton.session import acts
+from chaton.session import acts, telling
 from chaton.session.content import Action, Delete, Edit, File, React, Reply, Text, Unreadable
 from chaton.session.notices import MemberChanged, Warned
 from chaton.session.reader import Unopened
@@ -108,6 +109,18 @@ def test_of_two_of_one_nick_the_one_who_is_in_has_it(world: World) -> None:
     second = joined(world, ada, room, "ben")
     assert (teller.called(second.identity), teller.called(first.identity)) == ("ben", f"ben~{first.identity.short}")
     assert list(teller.names()) == [ada.identity, second.identity]
+
+
+def test_names_are_told_apart_once_for_each_record(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    claims: list[int] = []
+    monkeypatch.setattr(telling, "distinguish", lambda those: claims.append(1) or distinguish(those))
+    teller = ada.session.room(room).teller
+    for nick in ("ada", "adele"):
+        assert [teller.called(ada.identity) for _ in range(3)] == [nick] * 3
+        ada.ask(ada.session.act(room, acts.nick("adele")))
+    assert len(claims) <= 3
 
 
 def test_one_who_waits_has_a_nick_as_one_who_is_in(world: World) -> None:

@@ -228,6 +228,10 @@ def test_who_comes_back_is_told_how_much_is_opened(world: World, ada: Person, ro
     assert steps(ben, "events") == []
 
 
+def test_who_joins_has_nothing_to_open(world: World, ada: Person, room: RoomId) -> None:
+    assert steps(joined(world, ada, room, "ben"), "events") == []
+
+
 def test_opening_that_is_interrupted_is_over_and_begins_anew(world: World, ada: Person, room: RoomId) -> None:
     ben = joined(world, ada, room, "ben")
     ben.disconnect()
