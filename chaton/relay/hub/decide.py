@@ -9,9 +9,8 @@ from chaton.relay.hub import access, blobs, keys, log, talk
 from chaton.relay.hub.effects import Close, Decision, Hint, Pages, PushWaiting, Reply
 from chaton.relay.hub.memory import Memory, Session
 from chaton.relay.hub.refusals import SENTENCES, No
-from chaton.relay.store.base import EventRow, ParcelsGone
+from chaton.relay.store.base import ParcelsGone
 from chaton.wire.frames import (
-    KIND_MESSAGE,
     AnyClientFrame,
     Bundles,
     Create,
@@ -88,6 +87,8 @@ class Hub:
             if isinstance(frame, Send):
                 talk.note_refused(self.memory, session, frame.envelope, no.code, no.retry_ms)
             decision = _refused(session, Refused(ref, no.code, no.detail, no.retry_ms, no.records))
+        if isinstance(frame, Send):
+            decision.sent = session, frame.envelope
         if isinstance(frame, _PASSES_TURN) and not self.suspended:
             decision.then += log.pass_turns(self.memory, now)
         return decision
@@ -163,10 +164,8 @@ class Hub:
 
     def failed(self, decision: Decision) -> Decision:
         """What is told in place of a decision that the disk refused, or that was made on top of such a one."""
-        for write in decision.writes:
-            if isinstance(write, EventRow) and write.kind == KIND_MESSAGE and write.sender in self.memory.online:
-                session = self.memory.online[write.sender]
-                talk.note_refused(self.memory, session, write.body, "store-failed", RETRY_AFTER_FAILURE_MS)
+        if decision.sent is not None:
+            talk.note_refused(self.memory, *decision.sent, "store-failed", RETRY_AFTER_FAILURE_MS)
         refusals = [
             _store_failed(effect.session, effect.frame.ref)
             for effect in decision.then
@@ -181,10 +180,11 @@ class Hub:
 
 
 def _refused(session: Session, refused: Refused) -> Decision:
-    """Records may still be on their way to the disk, and are many; a bare word tells nothing that could be lost."""
-    if refused.records:
-        return Decision((session.id, refused.ref), then=[Pages(session.id, (refused,))])
-    return Decision(now=[Reply(session.id, refused)])
+    """What a refusal rests on may be on its way to the disk and get lost, unless it only asks to wait."""
+    if refused.retry_ms:
+        return Decision(now=[Reply(session.id, refused)])
+    answer = Pages(session.id, (refused,)) if refused.records else Reply(session.id, refused)
+    return Decision((session.id, refused.ref), then=[answer])
 
 
 def _store_failed(session: int, ref: int) -> Reply:

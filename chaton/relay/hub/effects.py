@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from chaton.identity.ids import Identity, RoomId
+from chaton.relay.hub.memory import Session
 from chaton.relay.store.base import BlobRow, Write
 from chaton.wire.frames import AnyRelayFrame, Event, Goodbye, Parcel, Presence
 
@@ -103,9 +104,11 @@ class Decision:
         now: Effects that reveal nothing which the disk might still lose: told at once.
         writes: What the store must take, all or nothing.
         then: Effects for after the commit of these writes and of all writes decided before.
+        sent: The message that this decides on, and the session that sent it; None for all else.
     """
 
     asker: tuple[int, int] | None = None
     now: list[Effect] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
     then: list[Effect] = field(default_factory=list)
+    sent: tuple[Session, bytes] | None = None

@@ -23,13 +23,14 @@ from chaton.wire.parts import ParcelTo
 
 
 def publish(memory: Memory, session: Session, who: Identity, frame: Publish, now: int) -> Decision:
-    """Make a bundle its owner's current one, if it is the owner's and not older than the last."""
+    """Make a bundle its owner's current one, if it is the owner's and not older than the last.
+
+    Who is in no room shows the same one again before it joins: its 10 minutes begin anew.
+    """
     bundle = _own_bundle(frame.bundle, who, now)
     decision = Decision((session.id, frame.ref), then=[Reply(session.id, Done(frame.ref))])
     last = memory.bundles.get(who)
     if last is not None:
-        if last.row.bundle_id == bundle.id:
-            return decision
         try:
             bundle.check_counter(last.row.counter, last.row.bundle_id)
         except BundleRefused as cause:
@@ -39,8 +40,9 @@ def publish(memory: Memory, session: Session, who: Identity, frame: Publish, now
         until = now + BUNDLE_OF_STRANGER_MS
         _make_place(memory, who, now)
     row = BundleRow(who, bundle.id, bundle.raw, bundle.counter, until)
-    memory.bundles[who] = Keys(row, bundle.expires)
-    decision.writes.append(row)
+    if last is None or row != last.row:
+        memory.bundles[who] = Keys(row, bundle.expires)
+        decision.writes.append(row)
     return decision
 
 

@@ -28,8 +28,7 @@ def send(memory: Memory, session: Session, who: Identity, frame: Send, now: int)
     if s is not None and _is_by(room, s, who):
         accepted = Accepted(frame.ref, s, room.transcript_of(s))
         return Decision(asker=(session.id, frame.ref), then=[Reply(session.id, accepted)])
-    _check_order(session, room, header)
-    member = _may_send(room, who, header)
+    member = _may_send(session, room, who, header)
     if s is not None:
         raise No("format", "this message is somebody else's, and in the room already: say something of your own")
     _note_taken(session, room, header)
@@ -47,10 +46,10 @@ def note_refused(memory: Memory, session: Session, envelope: bytes, code: str, r
         header = header_of(envelope)
     except Malformed:
         return
-    room, known = memory.rooms.get(header.room), session.refused.get(header.room)
+    known = session.refused.get(header.room)
     if known is not None and known.chain == header.chain and known.first < header.index:
         session.refused[header.room] = known._replace(last=max(known.last, header.index))
-    elif room is not None and session.identity in room.state.members:
+    elif header.room in memory.rooms:
         last = known.last if known is not None and known.chain == header.chain else header.index
         session.refused[header.room] = Refusal(header.chain, header.index, last, code, retry_ms)
 
@@ -74,10 +73,11 @@ def _is_by(room: Room, s: int, who: Identity) -> bool:
     return author is not None and author.identity == who
 
 
-def _may_send(room: Room, who: Identity, header: Header) -> Member:
+def _may_send(session: Session, room: Room, who: Identity, header: Header) -> Member:
     """The sender's membership, if its message may be the next event now."""
     state = room.state
     member = room.member(who)
+    _check_order(session, room, header)
     if state.closed:
         raise No("closed")
     if member.muted:
