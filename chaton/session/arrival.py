@@ -120,7 +120,8 @@ class Arrival:
     def catch_up(self, room: Room) -> Errand[None]:
         """Let a room's fold catch up; if one is out by now, tell how."""
         yield from self._patiently(lambda: fetch_log(room))
-        if room.member is None and not room.pending:
+        # An older profile may be in by a membership that is over, though one waits to be let in again.
+        if room.member is None and (room.entry.status == "in" or not room.pending):
             room.flush_records(self.context.now)
             if room.entry.status == "in":
                 room.end("removed", "you are no longer in this room")

@@ -113,7 +113,7 @@ class Sender:
         if not self.is_open() or self.serving or self._paused():
             return
         for entry in self._undecided():
-            if entry.number not in self.under_way:
+            if entry.number not in self.under_way and len(self.under_way) < WINDOW:
                 self._transmit(entry)
         unsealed = [entry for entry in self.outbox if not entry.envelope]
         if unsealed and self._live() is None and not self._undecided():

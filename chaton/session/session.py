@@ -336,7 +336,7 @@ class Session:
             room.looking = False
         if self._postbox.opened:
             self._postbox.open()  # Keys may have come ahead of the word that one is admitted.
-        if room.member is not None:
+        if room.live:
             self.arrival.follow(room)
             yield Until(lambda: room.caught_up)
             self.context.tell(room.joined())

@@ -64,6 +64,20 @@ def test_the_bundle_of_a_non_member_is_kept_ten_minutes_or_until_it_joins():
     assert set(stage.memory.bundles) == {identity(ANN)}
 
 
+def test_who_joins_within_ten_minutes_of_its_last_word_has_its_bundle():
+    """Found by the simulation: the ten minutes of a bundle that was known had begun with its first publication."""
+    stage = Stage()
+    script, (owner,) = stage.room(OWNER, KEY)
+    ann = stage.login(ANN)
+    keys = published(stage, ann, ANN)
+    stage.now += BUNDLE_OF_STRANGER_MS - 1
+    stage.ask(ann, frames.Publish, keys.raw)
+    stage.now += BUNDLE_OF_STRANGER_MS - 1
+    stage.hub.expire(stage.now)
+    stage.submit(ann, script, script.join(ANN, KEY))
+    assert listed(stage, owner, ANN) == [keys.raw]
+
+
 def test_strangers_bundles_are_bounded(monkeypatch):
     from chaton.relay.hub import keys
 

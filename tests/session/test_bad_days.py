@@ -438,3 +438,51 @@ def test_keys_that_the_relay_has_taken_without_a_word_are_not_forgotten(world: W
         ada.restart()
         world.settle()
     assert not ada.told(Warned)
+
+
+def test_an_older_profile_is_told_of_a_removal_though_one_waits_to_be_let_in_again(world: World) -> None:
+    """What one typed stayed in the outbox without a word."""
+    ada = world.person("ada")
+    room = make_room(ada, approve=True)
+    ben = world.person("ben")
+
+    def knock() -> None:
+        ben.session.begin(ben.session.join(invite(ada, room), "ben"))
+        world.settle()
+
+    knock()
+    ada.ask(ada.session.act(room, acts.admit(ben.identity)))
+    before = dict(ben.disk)
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    knock()
+    ben.disk = before
+    ben.restart()
+    world.settle()
+    assert [ended.code for ended in ben.told(Ended)] == ["kicked", "kicked"]
+    with pytest.raises(Refused):
+        ben.session.say(room, Text("anybody?"), 1)
+    ada.ask(ada.session.act(room, acts.admit(ben.identity)))
+    assert not ben.session.context.desk._waiting, "the room that is over waits for nothing"
+    ben.ask(ben.session.join(invite(ada, room), "ben"))
+    say(ada, room, "welcome back")
+    assert texts(ben) == ["welcome back"]
+
+
+def test_what_a_relay_took_and_never_showed_is_not_sent_again_all_at_once(world: World) -> None:
+    """More than a window was under way, and what the window had left was less than nothing."""
+    ada = world.person("ada")
+    room = make_room(ada)
+    world.relay.twist = lambda _, frame: [] if isinstance(frame, frames.Event) else [frame]
+    for number in range(WINDOW + 4):
+        ada.session.say(room, Text(str(number)), number)
+    world.settle()
+    ada.disconnect()
+    ada.connect()
+    only(ada, lambda: ada.session.rooms[room].sender.under_way)
+    assert len(ada.session.rooms[room].sender.under_way) == WINDOW
+    world.settle()
+    world.relay.twist = lambda _, frame: [frame]
+    ada.disconnect()
+    ada.connect()
+    world.settle()
+    assert [sent.ref for sent in ada.told(Sent)] == list(range(WINDOW + 4))

@@ -52,7 +52,17 @@ def _calm(world: World, dice: Random) -> None:
     for client in world.clients:
         client.skew, client.doom = 0, ""
         client.lose_line()  # A clock that was wrong at the last Welcome is judged anew.
+    _wait(world, dice, _SHORT)
+    _compare_codes(world)
     _wait(world, dice, _LONG)
+
+
+def _compare_codes(world: World) -> None:
+    """Whoever was stopped by an attacker's claim goes on; what has waited is then said as fast as the relay takes it."""
+    rooms = (room for client in world.clients for _, room in _rooms(client))
+    for room in rooms:
+        if room.entry.forked and not world.mode.relay:
+            room.inbox.excuse()
 
 
 def _wait(world: World, dice: Random, times: Sequence[int]) -> None:
@@ -89,10 +99,9 @@ def _rooms(client: Client) -> list[tuple[RoomId, Room]]:
 def _everybody_speaks(world: World, dice: Random) -> dict[tuple[RoomId, Identity], bytes]:
     """One last word of everybody everywhere; who said what, by room and speaker."""
     finals = {}
+    _compare_codes(world)
     for client in world.clients:
         for room_id, room in _rooms(client):
-            if room.entry.forked and not world.mode.relay:
-                room.inbox.excuse()
             if not room.view.state.closed and world.say(client, room_id, "final"):
                 finals[room_id, client.identity] = Text(f"{client.name} {client.refs} final").encode()
     world.settle(dice)
