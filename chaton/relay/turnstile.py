@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class Turnstile:
-    """Serves whoever is not logged in yet in the order in which bytes came; members have their turn in between."""
+    """Serves whoever is in no room in the order in which bytes came; members have their turn in between."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context

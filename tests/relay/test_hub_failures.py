@@ -478,3 +478,21 @@ def test_once_all_that_was_refused_is_there_nothing_waits_for_it():
             stage.ask(ann, frames.Send, script.room, first[:67] + index.to_bytes(2) + first[69:]), frames.Accepted
         )
     assert not ann.refused
+
+
+def test_a_message_that_is_there_already_holds_up_nothing_once_it_is_accepted_again():
+    """It comes again after a cut, and may be refused at that moment as anything else."""
+    stage = Stage()
+    script, (_, ann) = stage.room(OWNER, KEY, ANN)
+    first = script.message()
+    second, third = (first[:67] + index.to_bytes(2) + first[69:] for index in (1, 2))
+    assert isinstance(stage.ask(ann, frames.Send, script.room, first), frames.Accepted)
+    again = stage.play(ann, frames.Send(8, script.room, first))
+    stage.hub.failed(again)
+    stage.hub.suspend()
+    assert stage.refusal(ann, frames.Send, script.room, first) == "store-failed"
+    stage.hub.suspended = False
+    assert stage.refusal(ann, frames.Send, script.room, second) == "store-failed", "what is before it is not answered"
+    assert stage.refusal(ann, frames.Send, script.room, third) == "store-failed"
+    for envelope in (first, second, third):
+        assert isinstance(stage.ask(ann, frames.Send, script.room, envelope), frames.Accepted)

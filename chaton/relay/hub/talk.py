@@ -26,6 +26,7 @@ def send(memory: Memory, session: Session, who: Identity, frame: Send, now: int)
     # An accepted message stands behind the event that it claims to have seen.
     s = room.find(message, header.s + 1)
     if s is not None and _is_by(room, s, who):
+        _note_there(session, room, header)
         accepted = Accepted(frame.ref, s, room.transcript_of(s))
         return Decision(asker=(session.id, frame.ref), then=[Reply(session.id, accepted)])
     member = _may_send(session, room, who, header)
@@ -66,6 +67,13 @@ def _note_taken(session: Session, room: Room, header: Header) -> None:
     known = session.refused.pop(room.id, None)
     if known is not None and known.chain == header.chain and header.index < known.last:
         session.refused[room.id] = known._replace(first=header.index + 1)
+
+
+def _note_there(session: Session, room: Room, header: Header) -> None:
+    """A message that had been taken was refused when it came again: now that it is answered, it is not missing."""
+    known = session.refused.get(room.id)
+    if known is not None and (known.chain, known.first) == (header.chain, header.index):
+        _note_taken(session, room, header)
 
 
 def _is_by(room: Room, s: int, who: Identity) -> bool:
