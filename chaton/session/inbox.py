@@ -71,6 +71,10 @@ class Inbox:
             if entry.s != recalled.s:
                 self._warn_unread(entry.reason, entry.s)
             return
+        self.put_back(entry)
+
+    def put_back(self, entry: EventEntry) -> None:
+        """Let a message that was opened before, or one's own, stand where it is, as its sender's last one."""
         self.timeline.post(entry)
         if entry.state == "opened" and entry.sender and entry.inst and entry.chain:
             self.reader.last[entry.sender, entry.inst] = (entry.s, entry.chain)

@@ -142,9 +142,7 @@ def _replay(room: Room, events: list[EventEntry]) -> None:
         elif event.kind == KIND_PRUNED:
             room.reader.pruned += 1
         elif event.state in {"opened", "own"}:
-            room.timeline.post(event)
-            if event.state == "opened" and event.sender and event.inst and event.chain:
-                room.reader.last[event.sender, event.inst] = (event.s, event.chain)
+            room.inbox.put_back(event)
         else:
             room.timeline.note(event)
     if room.entry.status == "out":

@@ -15,11 +15,6 @@ from tests.session.test_refusals import cut_at
 from tests.session.world import Person, World, invite, joined, make_room, say, texts
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def refusal(person: Person, room: RoomId, act: acts.Act) -> str:
     with pytest.raises(Refused) as caught:
         person.ask(person.session.act(room, act))

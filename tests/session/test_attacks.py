@@ -18,11 +18,6 @@ from chaton.wire.codec import PREFIX_BYTES, decode_of_client
 from tests.session.world import START, Person, World, invite, joined, make_room, say, texts
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def bundle_of(person: Person) -> bytes:
     return person.session.keyring.current.bundle.raw
 

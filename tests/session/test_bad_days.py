@@ -17,11 +17,6 @@ from chaton.wire import frames
 from tests.session.world import START, Clock, Person, World, invite, joined, make_room, say, texts
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def warnings(person: Person) -> list[tuple[str, int]]:
     return [(warning.code, warning.seq) for warning in person.told(Warned)]
 

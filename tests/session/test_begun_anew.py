@@ -76,13 +76,18 @@ def trio() -> Trio:
     return Trio()
 
 
-def swapped_and_back(trio: Trio) -> None:
-    """Ben was shown two messages the other way round; the relay's numbers jump, and he joins again."""
+def swapped_and_stopped(trio: Trio) -> None:
+    """Ben was shown two messages the other way round; then the relay's numbers jump, and his room stops."""
     swap_two(trio)
     trio.lie_to(trio.ben, lambda _event: [])
     say(trio.cyd, trio.room, "skipped")
     trio.honest()
     say(trio.cyd, trio.room, "after it")
+
+
+def swapped_and_back(trio: Trio) -> None:
+    """The same, and he joins again."""
+    swapped_and_stopped(trio)
     back(trio.ben, trio.room, invite(trio.ada, trio.room))
 
 
@@ -100,11 +105,7 @@ def test_what_is_told_again_elsewhere_stands_there_alone(trio: Trio, restarts: i
 
 
 def test_a_restart_in_the_middle_of_being_told_again_mixes_nothing(trio: Trio) -> None:
-    swap_two(trio)
-    trio.lie_to(trio.ben, lambda _event: [])
-    say(trio.cyd, trio.room, "skipped")
-    trio.honest()
-    say(trio.cyd, trio.room, "after it")
+    swapped_and_stopped(trio)
     before = len(entries(trio.ben, EventEntry))
     trio.lie_to(trio.ben, lambda event: [event] if event.s < before - 2 else [])
     trio.ben.session.begin(trio.ben.session.join(invite(trio.ada, trio.room), "ben"))

@@ -17,32 +17,12 @@ from chaton.session.notices import Said
 from chaton.session.text import clean_line
 from chaton.vault.keys import FileKey
 from chaton.wire import frames
-from tests.session.world import Person, World, joined, make_room, say
+from tests.session.world import Person, World, say
 
 BLOB = BlobId(b"b" * 32)
 KEY = b"the key of one file, 32 bytes ok"
 FILE = File(BLOB, FileKey(KEY), BlobHash(b"h" * 32), 84, "plan.pdf", "second draft")
 DATA = bytes(range(100))
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def ada(world: World) -> Person:
-    return world.person("ada")
-
-
-@pytest.fixture
-def room(ada: Person) -> RoomId:
-    return make_room(ada)
-
-
-@pytest.fixture
-def ben(world: World, ada: Person, room: RoomId) -> Person:
-    return joined(world, ada, room, "ben")
 
 
 def put(person: Person, room: RoomId, data: bytes = DATA, offset: int = 0, size: int = len(DATA)) -> int:

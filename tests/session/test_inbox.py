@@ -14,27 +14,7 @@ from chaton.wire import frames
 from tests.session.test_bad_days import stopped
 from tests.session.test_reading import grant_of, kept, post, without_keys
 from tests.session.test_refusals import heard, honest, twist
-from tests.session.world import Person, World, invite, joined, make_room, say, texts
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def ada(world: World) -> Person:
-    return world.person("ada")
-
-
-@pytest.fixture
-def room(ada: Person) -> RoomId:
-    return make_room(ada)
-
-
-@pytest.fixture
-def ben(world: World, ada: Person, room: RoomId) -> Person:
-    return joined(world, ada, room, "ben")
+from tests.session.world import Person, World, invite, joined, say, texts
 
 
 def messages(person: Person) -> list[EventEntry]:

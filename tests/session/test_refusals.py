@@ -28,11 +28,6 @@ Said = tuple[str, int, Sequence[bytes]]
 MOVED: Said = ("head-moved", 0, ())
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def refuse(world: World, kind: type, *refusals: Said) -> None:
     """Have the relay refuse the next requests of a kind, one after the other."""
     left, handle = list(refusals), world.relay.hub.handle

@@ -22,29 +22,9 @@ from chaton.wire import frames
 from tests.session.test_keyring import NOW, context
 from tests.session.test_reading import kept
 from tests.session.test_refusals import heard, refuse
-from tests.session.world import Person, World, joined, make_room, say, texts
+from tests.session.world import Person, World, joined, say, texts
 
 MESSAGE = MessageId(b"m" * 32)
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def ada(world: World) -> Person:
-    return world.person("ada")
-
-
-@pytest.fixture
-def room(ada: Person) -> RoomId:
-    return make_room(ada)
-
-
-@pytest.fixture
-def ben(world: World, ada: Person, room: RoomId) -> Person:
-    return joined(world, ada, room, "ben")
 
 
 def refuse_some(world: World, code: str, which: set[int]) -> list[bytes]:

@@ -25,11 +25,6 @@ from chaton.wire import frames
 from tests.session.world import Person, World, invite, joined, make_room, say, texts
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def test_two_people_talk(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)

@@ -16,11 +16,6 @@ from tests.session.world import Person, World, invite, joined, make_room
 MESSAGE = MessageId(b"m" * 32)
 
 
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
 def changes(person: Person) -> list[tuple[str, str, str, str, str]]:
     """What a person was told of others: what, of whom, by whom, why, and more."""
     told = [change for change in person.told(MemberChanged) if not change.me]

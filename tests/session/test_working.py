@@ -13,22 +13,7 @@ from chaton.session import view as views
 from chaton.session.notices import Working
 from chaton.wire import frames
 from tests.session.test_refusals import heard, honest, twist
-from tests.session.world import Person, World, invite, joined, make_room, say, texts
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-@pytest.fixture
-def ada(world: World) -> Person:
-    return world.person("ada")
-
-
-@pytest.fixture
-def room(ada: Person) -> RoomId:
-    return make_room(ada)
+from tests.session.world import Person, World, invite, joined, say, texts
 
 
 @pytest.fixture(autouse=True)
