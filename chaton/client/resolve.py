@@ -97,7 +97,8 @@ def _whole_identity(wanted: str, text: str) -> Identity:
 
 
 def _nobody(text: str) -> Refused:
-    return Refused("no-member", f"nobody in the room is called {_quoted(text)}", hint="see chaton members ROOM")
+    hint = "/who lists them, or chaton members ROOM"
+    return Refused("no-member", f"nobody in the room is called {_quoted(text)}", hint=hint)
 
 
 def find_message(room: Room, text: str) -> MessageId:

@@ -170,7 +170,8 @@ def _titled(name: str, topic: str) -> str:
 def _member(room: Room, who: Identity) -> Member:
     member = room.view.state.members.get(who)
     if member is None:
-        raise Refused("not-member", f"{room.teller.called(who)} is not in the room", hint="see chaton members ROOM")
+        hint = "/who lists them, or chaton members ROOM"
+        raise Refused("not-member", f"{room.teller.called(who)} is not in the room", hint=hint)
     return member
 
 

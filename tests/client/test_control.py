@@ -46,7 +46,7 @@ async def test_errors_come_across_as_what_they_are(garden, town):
     home = town.root / "ann"
     with pytest.raises(Refused, match="nobody in the room is called “zoe”") as refused:
         await control.ask(home, ask.Act(room="garden", what="kick", who="zoe"))
-    assert (refused.value.code, refused.value.hint) == ("no-member", "see chaton members ROOM")
+    assert (refused.value.code, refused.value.hint) == ("no-member", "/who lists them, or chaton members ROOM")
     with pytest.raises(UsageError, match="no role"):
         await control.ask(home, ask.Act(room="garden", what="role", who="ann", text="king"))
 
