@@ -309,7 +309,12 @@ class Sender:
         elif refusal.code in _SEAL_ANEW | _AGAIN_LATER and entry.attempts < ATTEMPTS_MAX:
             self._unseal(entry)
         else:
-            self._give_up(entry, refusal)
+            for one in [entry, *self._behind(entry)]:
+                self._give_up(one, refusal)
+
+    def _behind(self, entry: OutboxEntry) -> list[OutboxEntry]:
+        """What follows a message in its chain, which the relay refuses alike: readers would miss the one before it."""
+        return [one for one in self._undecided() if one.chain == entry.chain and one.index > entry.index]
 
     def _overtaken(self, entry: OutboxEntry) -> bool:
         """Whether a later message of its chain is in the room: then readers have passed its index."""

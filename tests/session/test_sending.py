@@ -102,6 +102,29 @@ def test_what_the_relay_never_takes_is_given_up(world: World, ada: Person, ben: 
     assert kept(ada, OutboxEntry) == []
 
 
+def test_what_follows_a_message_refused_for_good_is_not_sent_again(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    """Under the same chain it would be taken once the mute is over, and readers would miss what came before it."""
+    say(ben, room, "before")
+    muting = ada.session.begin(ada.session.act(room, acts.mute(ben.identity, muted=True)))
+    for ref in (1, 2, 3):
+        ben.session.say(room, Text(f"mmf {ref}"), ref)
+    while muting not in ada.answers:
+        ada.carry_out()
+        ada.listen()
+    while not ben.told(Rejected):
+        ben.carry_out()
+        ben.listen()
+    ben.disconnect()
+    ada.ask(ada.session.act(room, acts.mute(ben.identity, muted=False)))
+    ben.restart()
+    say(ben, room, "after", ref=4)
+    assert [(one.code, one.ref) for one in ben.told(Rejected)] == [("muted", 1), ("muted", 2), ("muted", 3)]
+    assert texts(ada) == ["before", "after"]
+    assert ada.told(Warned) == []
+
+
 @pytest.mark.parametrize(
     ("content", "text"), [(Text("hello"), "hello"), (Answer(MESSAGE, "yes"), "yes"), (React(MESSAGE, add=True, emoji="x"), "")]
 )  # fmt: skip
