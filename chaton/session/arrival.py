@@ -111,7 +111,7 @@ class Arrival:
             self.follow(room)
 
     def _settled(self, _result: Any, error: ChatonError | None) -> None:
-        if error is not None and not isinstance(error, Interrupted):
+        if error is not None:
             self.context.effects.append(HangUp(error))
 
     def _logs_current(self) -> bool:

@@ -25,7 +25,7 @@ class Context:
     seed: Seed
     entropy: Entropy
     lasting: bool
-    now: int = 0
+    now: int
     effects: list[Effect] = field(default_factory=list)
     me: Identity = field(init=False)
     desk: Desk = field(init=False)

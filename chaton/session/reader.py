@@ -34,8 +34,8 @@ class KnownChain:
 
     statement: ChainStatement
     read: ReadChain | None
-    started: bool = False
-    pruned: int = 0
+    started: bool
+    pruned: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,8 @@ class Reader:
             self._keep_early(sender, grant)
             return None
         self._judge(statement)
-        known = self.chains[statement.id] = KnownChain(statement, ReadChain.accept(grant), pruned=self.pruned)
+        known = KnownChain(statement, ReadChain.accept(grant), started=False, pruned=self.pruned)
+        self.chains[statement.id] = known
         return self._open_held(known)
 
     def ripe(self) -> list[Grant]:

@@ -174,7 +174,6 @@ class Sender:
 
     def disconnected(self) -> None:
         """What has not come back is sent again after the next login: the relay answers the same bytes the same."""
-        self.under_way.clear()
         self.accepted.clear()
 
     def _paused(self) -> bool:

@@ -37,7 +37,7 @@ def clean(text: str) -> SafeText:
     own input can hold, become question marks.
     """
     text = text.encode(errors="replace").decode()
-    harmless = _few_marks(text.replace("\r\n", "\n").translate(_TABLE))
+    harmless = _few_marks(text.translate(_TABLE))
     return SafeText("\n".join(harmless.split("\n")[:LINES_MAX]))
 
 
