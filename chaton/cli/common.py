@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from chaton.cli.known import complete_room
+from chaton.cli.progress import telling
 from chaton.errors import UsageError
 
 if TYPE_CHECKING:
@@ -128,8 +129,6 @@ async def backend(*, create_profile: bool = False, lasting: bool = False) -> Asy
 
 async def perform(request: "AnyRequest") -> "Reply":
     """Open the profile, perform one request, and close it."""
-    from chaton.cli.files import telling
-
     async with backend() as opened, telling(opened):
         return await opened.perform(request)
 

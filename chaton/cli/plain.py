@@ -9,9 +9,9 @@ import sys
 import time
 from typing import TextIO
 
-from chaton.cli.files import ProgressLine
 from chaton.cli.lines import Narrator, of_reply
 from chaton.cli.output import put, tell, tell_error
+from chaton.cli.progress import ProgressLine
 from chaton.cli.terminal import begin_row, is_typed_here
 from chaton.client import slash
 from chaton.client.answers import member_lines

@@ -17,6 +17,7 @@ from chaton.cli.common import (
     show,
 )
 from chaton.cli.known import complete_person, complete_room
+from chaton.cli.progress import telling
 from chaton.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +61,6 @@ def new(
     have rooms already, what you do not name is as it is there.
     """
     from chaton.cli.asking import ask_nick
-    from chaton.cli.files import telling
     from chaton.cli.placing import Place, completed, rooms_of
     from chaton.client.profile import exists
     from chaton.client.requests import Create

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from chaton.cli.common import backend, command, json_option, perform, room_argument, run
+from chaton.cli.progress import telling
 from chaton.errors import Refused, Unreachable, UsageError
 
 if TYPE_CHECKING:
@@ -147,7 +148,6 @@ async def talk(
 
 async def _entered(opened: "Backend", request: "AnyRequest") -> str:
     """The id of the room to show: one that is known is shown before its relay has answered."""
-    from chaton.cli.files import telling
     from chaton.client.replies import Lines, RoomFacts
     from chaton.client.requests import Open, Page
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from chaton.cli.files import ProgressLine
+from chaton.cli.progress import ProgressLine
 from chaton.client.news import Progress
 from chaton.identity.ids import BlobId, RoomId
 from chaton.session.text import SafeText

@@ -7,8 +7,8 @@ import pytest
 
 from chaton.cli import events
 from chaton.cli.chat import Chat
-from chaton.cli.files import ProgressLine, telling
 from chaton.cli.plain import PlainFace
+from chaton.cli.progress import ProgressLine, telling
 from chaton.client.replies import RoomFacts
 from chaton.client.requests import Join
 from chaton.identity.ids import RoomId
