@@ -1,6 +1,6 @@
-"""A file on its way in: ciphertext in a part file first, then opened under a hidden name, then linked to its own.
+"""A file on its way in: ciphertext in a part file first, then opened under a hidden name, then given its own.
 
-Nothing bears the file's name before all of it is here and its hash is the one that its message names. What is there
+Nothing of it bears its name before all of it is here and its hash is the one that its message names. What is there
 already is never written over, nothing is made executable, and nothing is opened.
 """
 
@@ -107,7 +107,7 @@ class Incoming:
         try:
             with _explained(self._directory), _judged():
                 self._open_into(stop)
-                path = self._link()
+                path = self._give_name()
         except Refused:
             self._part.unlink(missing_ok=True)
             raise
@@ -127,17 +127,20 @@ class Incoming:
             target.flush()
             os.fsync(target.fileno())
 
-    def _link(self) -> Path:
-        """A link, unlike a renaming, never takes the place of what is there."""
+    def _give_name(self) -> Path:
+        """A renaming takes the place of what is there: of an empty file that had the name to itself.
+
+        A hard link would need no such file, but there are disks that have none: memory sticks, shares.
+        """
         stem, dot, suffix = self._name.rpartition(".")
         stem, suffix = (stem, dot + suffix) if stem else (self._name, "")
         names = (f"{stem} ({number}){suffix}" for number in itertools.count(1))
         for name in itertools.chain([self._name], names):
             try:
-                os.link(self._plain, self._directory / name)
+                os.close(private(os.fspath(self._directory / name), os.O_WRONLY | os.O_CREAT | os.O_EXCL))
             except FileExistsError:
                 continue
-            return self._directory / name
+            return self._plain.replace(self._directory / name)
         raise AssertionError
 
     def close(self) -> None:
