@@ -1,5 +1,6 @@
 """Carrying out requests: the one place where a command, a slash command and a window come to the same deed."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,8 @@ from chaton.session.room import Room
 
 if TYPE_CHECKING:
     from chaton.client.client import Client
+
+_RECORD_NUMBER: Final = re.compile(r"[0-9]{1,5}")
 
 
 async def perform(client: "Client", request: AnyRequest) -> AnyReply:
@@ -343,7 +346,7 @@ def _role(text: str) -> Role:
 
 
 def _number(text: str) -> int:
-    if not text.strip().isascii() or not text.strip().isdecimal():
+    if not _RECORD_NUMBER.fullmatch(text.strip()):
         raise UsageError("an invite is named by its record's number", hint="see chaton invites ROOM")
     return int(text)
 

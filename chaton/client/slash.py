@@ -37,6 +37,7 @@ from chaton.limits import EMOJI_BYTES_MAX, INVITE_LIFE_MS, TEXT_BYTES_MAX
 
 ROLES: Final = ("member", "mod", "admin", "owner")
 _NUMBER: Final = re.compile(r"#?([0-9]{1,7})")  # Eight digits and more are the beginning of an id.
+_USES: Final = re.compile(r"[1-9][0-9]{0,2}|1000")  # As the protocol bounds them (§2).
 _ID_BYTES: Final = 32
 
 
@@ -319,7 +320,7 @@ def _invite(rest: str, place: Place, usage: str) -> Typed:
     uses, life = 1, INVITE_LIFE_MS
     words = rest.lower().split()
     for word in words:
-        if word.isdigit() and 1 <= int(word[:5]) <= 1_000:  # noqa: PLR2004  # As the protocol bounds it (§2).
+        if _USES.fullmatch(word):
             uses = int(word)
         elif DURATION.fullmatch(word):
             life = parse_duration_ms(word)

@@ -23,6 +23,7 @@ Every key has a default. The defaults let a room of 1,000 work, behind one addre
 after the relay was restarted, and the first message after a kick brings a parcel for each of them.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -40,6 +41,7 @@ from chaton.relay.throttle import Kind, Meter, Rate
 
 DEFAULT_LISTEN: Final = "127.0.0.1:5555"
 _PORT_MAX = 65_535
+_PORT = re.compile(r"[0-9]{1,5}")
 _MIB = 2**20
 _PATHS = ("data", "cert", "key")
 
@@ -195,7 +197,7 @@ def parse_listen(text: str, key: str = "listen") -> tuple[str, int]:
     bracketed = host.startswith("[") and host.endswith("]")
     name = host[1:-1] if bracketed else host
     host_is_well = bool(name) and _is_ipv6(name) if bracketed else bool(name) and not set(name) & set(":[]/@ \t\n")
-    port_is_well = port.isascii() and port.isdigit() and int(port[:6]) <= _PORT_MAX
+    port_is_well = _PORT.fullmatch(port) is not None and int(port) <= _PORT_MAX
     if not (colon and host_is_well and port_is_well):
         raise UsageError(
             f"{key}: {text[:80]!a} is not HOST:PORT",

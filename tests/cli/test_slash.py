@@ -1,8 +1,11 @@
 """What a typed line means."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chaton.client import slash
 from chaton.client.duration import parse_duration_ms
@@ -142,13 +145,20 @@ def test_some_commands_are_for_the_program(line, expected):
     [
         "/etc/passwd is broken", "/", "/ text", "/msg", "/msg alice", "/kick", "/me", "/reply", "/reply #12",
         "/reply bad text", "/edit #12", "/react #12", "/react #12 two words", "/react #12 " + "x" * 33, "/role alice",
-        "/role alice king", "/nick", "/search", "/send", '/send "/tmp/x', '/send "" text', "/get", "/get x /tmp", "/invite 0", "/invite 1001", "/invite soon", "/whois",
+        "/role alice king", "/nick", "/search", "/send", '/send "/tmp/x', '/send "" text', "/get", "/get x /tmp", "/invite 0", "/invite 1001", "/invite 0001001", "/invite ²",
+        "/invite soon", "/whois",
     ],
 )  # fmt: skip
 def test_what_is_no_command_is_never_sent(line):
     with pytest.raises(UsageError) as caught:
         parse(line, HERE)
     assert caught.value.hint
+
+
+@given(name=st.sampled_from([one.name for one in slash.COMMANDS]), rest=st.text() | st.text("0123456789²½٣#^ h"))
+def test_no_argument_is_more_than_misunderstood(name, rest):
+    with contextlib.suppress(UsageError):
+        assert isinstance(parse(f"/{name} {rest}", Place("r", HERE.nicks)), Ask | Local)
 
 
 @pytest.mark.parametrize("line", ["/get #12 extra words", '/get ^ "/tmp/a b" c', r"/get 0123abcd a\ b c"])

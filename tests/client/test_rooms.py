@@ -359,6 +359,7 @@ async def test_requests_that_make_no_sense(house, town):
         ask.Act(room="garden", what="dance"),
         ask.Act(room="garden", what="role", who="bob", text="king"),
         ask.Act(room="garden", what="uninvite", text="first"),
+        ask.Act(room="garden", what="uninvite", text="9" * 5_000),
         ask.Act(room="garden", what="close", text="garden"),
         ask.Join(link="chaton:nonsense", nick="x"),
         ask.Create(name="x", host="localhost", port=1, pin="no", nick="x"),

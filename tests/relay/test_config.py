@@ -231,7 +231,18 @@ class TestListen:
         # Parts missing or out of range; IPv6 without brackets and brackets without IPv6; whole URLs.
         [
             *("", ":", "5555", "localhost", ":5555", "localhost:", "localhost:65536", "localhost:-1", "h:+1", "h:1_0"),
-            *("h: 1", "h:٣", "h:" + "9" * 5_000, "h\n:1", "a b:1", "::1:5555", "[::1]", "[::1]5555", "[]:5555"),
+            *(
+                "h: 1",
+                "h:٣",
+                "h:0000080",
+                "h:" + "9" * 5_000,
+                "h\n:1",
+                "a b:1",
+                "::1:5555",
+                "[::1]",
+                "[::1]5555",
+                "[]:5555",
+            ),
             *("[127.0.0.1]:5555", "[h]:5555", "h]:1", "https://h:1", "user@h:1"),
         ],
     )
