@@ -16,6 +16,7 @@ from chaton.client.line import Line
 from chaton.client.news import AnyNotice
 from chaton.client.patience import Patience
 from chaton.client.profile import Profile
+from chaton.client.randomness import fresh_entropy
 from chaton.client.spool import Spool
 from chaton.client.timing import Timing
 from chaton.errors import ChatonError, Malformed, ProfileError, Refused, StoreError, Unreachable, UsageError
@@ -29,7 +30,6 @@ from chaton.session.errand import Errand, Until
 from chaton.session.notices import Ended, Notice, Rejected, Sent, Waiting, Working
 from chaton.session.restore import Memory
 from chaton.session.session import Session
-from chaton.vault.entropy import system_entropy
 from chaton.wire.frames import AnyRelayFrame, Ping
 
 _NS_PER_MS: Final = 1_000_000
@@ -106,7 +106,7 @@ class Driver:
         return self._session
 
     def _restore(self) -> Session:
-        context = Context(self._profile.seed, system_entropy, self._lasting, clock())
+        context = Context(self._profile.seed, fresh_entropy, self._lasting, clock())
         try:
             return Session(context, self.line.addresses[0], Memory.of(self._profile.load(self.pin)))
         except (StoreError, ProfileError):

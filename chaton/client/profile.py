@@ -22,12 +22,12 @@ import platformdirs
 
 from chaton.client import keyfile
 from chaton.client.passphrase import find_passphrase
+from chaton.client.randomness import fresh_entropy
 from chaton.errors import Malformed, ProfileError, ProfileLocked, ProfileTooNew, StoreError, UsageError
 from chaton.identity.ids import Identity, Pin
 from chaton.identity.statement import Seed
 from chaton.session.effects import Forget, Keep
 from chaton.session.memory import KINDS, Entry, decode_entry, encode_entry
-from chaton.vault.entropy import system_entropy
 from chaton.vault.keys import ProfileKey, new_seed
 
 DATABASE: Final = "profile.db"
@@ -110,9 +110,9 @@ class Profile:
             if exists(directory):
                 hint = "use it, or choose another directory with --profile"
                 raise UsageError(f"there is a profile in {directory} already", hint=hint)
-            key = ProfileKey(system_entropy(ProfileKey.SIZE))
-            keyfile.write_key(directory, key, passphrase, system_entropy)
-            _make_database(directory, key, seed or new_seed(system_entropy))
+            key = ProfileKey(fresh_entropy(ProfileKey.SIZE))
+            keyfile.write_key(directory, key, passphrase, fresh_entropy)
+            _make_database(directory, key, seed or new_seed(fresh_entropy))
             return cls(directory, held, key)
 
     @classmethod
@@ -226,7 +226,7 @@ class Profile:
             UsageError: The passphrase is empty.
             StoreError: The disk refuses, and the old passphrase holds.
         """
-        keyfile.write_key(self.directory, self._key, passphrase, system_entropy)
+        keyfile.write_key(self.directory, self._key, passphrase, fresh_entropy)
 
     def export(self, passphrase: str) -> str:
         """The identity as a text to import on another machine; keys are moved, not copied, and it says so.
@@ -234,7 +234,7 @@ class Profile:
         Raises:
             UsageError: The passphrase is empty.
         """
-        return keyfile.export_seed(self.seed, passphrase, system_entropy)
+        return keyfile.export_seed(self.seed, passphrase, fresh_entropy)
 
     # --- inside ---
 

@@ -14,6 +14,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from chaton.client.randomness import fresh_entropy
 from chaton.client.working import Stop, in_thread
 from chaton.errors import StoreError, UsageError
 from chaton.identity.ids import BlobHash, BlobId
@@ -22,7 +23,6 @@ from chaton.session.content import File
 from chaton.session.filename import file_name
 from chaton.session.text import SafeText
 from chaton.vault.attachment import Sealer, sealed_size
-from chaton.vault.entropy import system_entropy
 from chaton.vault.keys import FileKey
 
 _DIRECTORY: Final = "outgoing"
@@ -117,7 +117,7 @@ def _look(path: Path, most: int) -> _Source:
 
 def _seal(path: Path, most: int, directory: Path, stop: Stop) -> Sealed:
     """Seal a file as it is now. Works in a thread."""
-    sealer, blob = Sealer(system_entropy), BlobId(system_entropy(BlobId.SIZE))
+    sealer, blob = Sealer(fresh_entropy), BlobId(fresh_entropy(BlobId.SIZE))
     ciphertext = directory / str(blob)
     with _opened(path, most) as (file, source):
         try:
