@@ -50,8 +50,7 @@ class Inbox:
         if recalled is not None:
             self._told_again(recalled, entry)
             return
-        known = MessageId(entry.id) in self.timeline.messages
-        outcome = Unopened(entry.s, "index") if known else self.reader.receive(event.body)
+        outcome = self._judge(entry, event)
         entry.chain = ChainId(event.body[35:67]) if len(event.body) >= HEADER_BYTES else None
         entry.sender = Identity(event.sender)  # The relay's word, until the message is opened.
         self._settle(entry, outcome, event.body)
@@ -60,6 +59,13 @@ class Inbox:
             self._warn("waiting", f"a message of {nick} cannot be shown before its key comes", entry.s)
             self.sender.ask(outcome.chain, entry.sender)
         self._forget_dropped()
+
+    def _judge(self, entry: EventEntry, event: frames.Event) -> Outcome:
+        if event.kind == frames.KIND_PRUNED:
+            return Unopened(entry.s, "bare")
+        if MessageId(entry.id) in self.timeline.messages:
+            return Unopened(entry.s, "index")
+        return self.reader.receive(event.body)
 
     def _told_again(self, recalled: RecalledEntry, event: EventEntry) -> None:
         """What was judged before the room was begun anew stands where it is told now: it opens only once."""
@@ -85,6 +91,16 @@ class Inbox:
             what = f"{count} message{'s' * (count > 1)} that you have read"
             detail = f"{what} {'are' if count > 1 else 'is'} told no more: withheld by the relay, or lost"
             self._warn("untold", detail, 0)
+
+    def tell_gone(self, bare: list[tuple[int, MessageId]]) -> None:
+        """Warn of messages that the relay had nothing but the ids of, unless the log says that they were redacted."""
+        gone = [s for s, message in bare if message not in self.timeline.redactions]
+        if gone:
+            what = f"{len(gone)} message{'s' * (len(gone) > 1)} that came meanwhile"
+            detail = f"{what} cannot be shown: too old for the relay, and deleted there, or withheld by it"
+            self._warn("gone", detail, gone[-1])
+        self.entry.gone_s = bare[-1][0]
+        self.context.keep(self.entry)
 
     def _settle(self, entry: EventEntry, outcome: Outcome, raw: bytes) -> None:
         """Write down and tell what became of a message."""

@@ -43,6 +43,7 @@ class RoomEntry(Entry):
         read_s: The last event that the person has seen.
         number: Of the last message put into the outbox.
         draft: What was typed and not sent.
+        gone_s: The last message without a body that the person was told of.
     """
 
     KIND: ClassVar[str] = "room"
@@ -68,6 +69,7 @@ class RoomEntry(Entry):
     read_s: int = 0
     number: int = 0
     draft: str = ""
+    gone_s: int = 0
 
     def place(self) -> bytes:
         """The room."""

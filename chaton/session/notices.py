@@ -57,7 +57,7 @@ class Said:
     """A message was opened, or an own one came back.
 
     Attributes:
-        kind: text, action, reply, edit, delete, react, file, unknown.
+        kind: text, action, reply, edit, delete, react, file, unknown; of a line that has ended deleted or redacted.
         re: The message that is answered, edited, deleted or reacted to.
         to: The nick of a direct message's recipient.
         added: Of a reaction: whether it was added or taken back.

@@ -141,6 +141,8 @@ def _replay(room: Room, events: list[EventEntry]) -> None:
                 room.timeline.redact(room.view.records[n], event.s)
         elif event.kind == KIND_PRUNED:
             room.reader.pruned += 1
+            if event.s > room.entry.gone_s:
+                room.bare.append((event.s, MessageId(event.id)))
         elif event.state in {"opened", "own"}:
             room.inbox.put_back(event)
         else:

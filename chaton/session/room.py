@@ -51,6 +51,7 @@ class Room:
         looking: Whether its log is being looked at again, after a hint of the relay.
         lost_links: Invites that a removal deleted while they had uses left, by the number of its record.
         taken: How many events were taken in since they were asked for, until they are live.
+        bare: Which of them, and of those before a restart, were messages without their bodies.
     """
 
     context: Context
@@ -67,6 +68,7 @@ class Room:
     looking: bool = False
     lost_links: dict[int, LiveInvite] = field(default_factory=dict)
     taken: int = 0
+    bare: list[tuple[int, MessageId]] = field(default_factory=list)
     reader: Reader = field(init=False)
     sender: Sender = field(init=False)
     inbox: Inbox = field(init=False)
@@ -160,7 +162,7 @@ class Room:
         if self.view.n == self.view.state.n or self.view.state.direct:
             self.fold([event.body])
         record = self.view.pass_record(event.body)
-        self._keep_event(event, record.head)
+        self._keep_event(event, record.head, frames.KIND_RECORD)
         self.timeline.passed.append(PassedRecord(event.s, record.n, event.at))
         self._tell_record(record, event.s, event.at)
 
@@ -225,8 +227,6 @@ class Room:
             self._tell_taken()
         if event.kind == frames.KIND_RECORD:
             self._pass_record(event)
-        elif event.kind == frames.KIND_PRUNED:
-            self._pass_pruned(event)
         else:
             self._pass_message(event)
 
@@ -240,41 +240,43 @@ class Room:
         taken, self.taken = self.taken, 0
         if taken:
             self.context.tell(Working(self.view.room, "events", taken, taken))
-
-    def _pass_pruned(self, event: frames.Event) -> None:
-        try:
-            message = MessageId(event.body)
-        except ProtocolError as cause:
-            raise InvalidLog("the relay shows a pruned message without its id") from cause
-        self.view.pass_message(message)
-        self.reader.pruned += 1
-        self._keep_event(event, message)
-        own = self.sender.came_back(message)
-        if own is not None:
-            self.context.tell(Sent(self.view.room, event.s, message, own.ref))
+        if self.bare:
+            self.inbox.tell_gone(self.bare)
+            self.bare = []
 
     def _pass_message(self, event: frames.Event) -> None:
-        message = message_id(event.body)
+        message = self._message_of(event)
         self.view.pass_message(message)
         own = self.sender.came_back(message)
         if own is not None:
             self._own_came_back(event, message, own)
-            return
-        if self.member is not None and not self.member.reads:
-            self._keep_event(event, message)  # A bot is never given a key, so nothing is waited for.
-            return
-        self.inbox.take_message(self._keep_event(event, message), event)
+        elif self.member is not None and not self.member.reads:
+            self._keep_event(event, message, event.kind)  # A bot is never given a key, so nothing is waited for.
+        elif event.kind == frames.KIND_PRUNED and not self.caught_up and message not in self.timeline.recalled:
+            self.reader.pruned += 1
+            self.bare.append((event.s, message))
+            self._keep_event(event, message, frames.KIND_PRUNED)
+        else:
+            self.inbox.take_message(self._keep_event(event, message, frames.KIND_MESSAGE), event)
+
+    def _message_of(self, event: frames.Event) -> MessageId:
+        if event.kind == frames.KIND_MESSAGE:
+            return message_id(event.body)
+        try:
+            return MessageId(event.body)
+        except ProtocolError as cause:
+            raise InvalidLog("the relay shows a pruned message without its id") from cause
 
     def _own_came_back(self, event: frames.Event, message: MessageId, own: OutboxEntry) -> None:
         member = self.member
-        entry = self._keep_event(event, message)
+        entry = self._keep_event(event, message, frames.KIND_MESSAGE)
         entry.state, entry.sender, entry.plain, entry.chain = "own", self.context.me, own.plain, own.chain
         entry.inst = member.inst if member else None
         self.context.tell(Sent(self.view.room, event.s, message, own.ref))
         self.inbox.post(entry)
 
-    def _keep_event(self, event: frames.Event, identifier: Head | MessageId) -> EventEntry:
-        entry = EventEntry(room=self.view.room, s=event.s, at=event.at, kind=event.kind, id=bytes(identifier))
+    def _keep_event(self, event: frames.Event, identifier: Head | MessageId, kind: int) -> EventEntry:
+        entry = EventEntry(room=self.view.room, s=event.s, at=event.at, kind=kind, id=bytes(identifier))
         self.context.keep(entry)
         return entry
 

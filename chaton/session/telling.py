@@ -32,6 +32,7 @@ from chaton.vault.info import open_info
 EMPTY = SafeText("")
 
 WHY_UNREAD = {
+    "bare": "the relay deleted it as soon as it came, or withholds it",
     "index": "it was sent before you were given its key, or is a repetition",
     "chain": "its sender had moved on to newer keys",
     "muted": "its sender was muted",

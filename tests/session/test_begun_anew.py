@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import pytest
+from msgspec.structs import replace
 
 from chaton.identity.ids import RoomId
 from chaton.relay.config import Limits
@@ -15,9 +16,11 @@ from chaton.room.link import Link
 from chaton.session import acts
 from chaton.session.memory import ChainEntry, EventEntry, HeldEntry, RecalledEntry
 from chaton.session.notices import Warned
+from chaton.wire import frames
 from tests.session.test_bad_days import stopped
 from tests.session.test_evil_relay import Trio, swap_two
-from tests.session.test_reading import kept, without_keys
+from tests.session.test_reading import kept, prune, without_keys
+from tests.session.test_refusals import honest, twist
 from tests.session.world import PIN, Person, World, invite, joined, make_room, say
 
 
@@ -104,6 +107,21 @@ def test_what_is_told_again_elsewhere_stands_there_alone(trio: Trio, restarts: i
     assert not entries(trio.ben, RecalledEntry)
 
 
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_what_was_read_before_stands_though_the_relay_has_only_its_id_by_now(trio: Trio, restarts: int) -> None:
+    swapped_and_stopped(trio)
+    before = {text for _, text in lines(trio.ben, trio.room)}
+    link = invite(trio.ada, trio.room)
+    prune(trio.world)
+    back(trio.ben, trio.room, link)
+    for _ in range(restarts):
+        trio.ben.restart()
+        trio.world.settle()
+    assert {text for _, text in lines(trio.ben, trio.room)} == before
+    gone = [warned.detail for warned in trio.ben.told(Warned) if warned.code in {"gone", "untold"}]
+    assert [detail.split(" that ")[0] for detail in gone] == ["2 messages"]  # Those that were skipped, and not read.
+
+
 def test_a_restart_in_the_middle_of_being_told_again_mixes_nothing(trio: Trio) -> None:
     swapped_and_stopped(trio)
     before = len(entries(trio.ben, EventEntry))
@@ -114,6 +132,44 @@ def test_a_restart_in_the_middle_of_being_told_again_mixes_nothing(trio: Trio) -
     trio.ben.restart()
     trio.world.settle()
     assert state(trio.ben, trio.room) == state(trio.ada, trio.room)
+
+
+def test_a_restart_before_anything_is_told_again_mixes_nothing(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    for text in ("one", "two"):
+        say(ada, room, text)
+    stopped(world, ben, room)
+    twist(world, (frames.Event, frames.CaughtUp), to=ben, into=lambda _told: [])
+    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
+    world.settle()
+    honest(world)
+    ben.restart()
+    world.settle()
+    assert state(ben, room) == state(ada, room)
+    assert not entries(ben, RecalledEntry)
+    assert [warning.code for warning in ben.told(Warned)] == ["invalid-log"]
+
+
+@pytest.mark.parametrize("passed_over", ["a message", "a record"])
+def test_a_relay_that_seats_one_later_than_before_in_the_same_membership_spoils_no_profile(
+    world: World, ada: Person, ben: Person, room: RoomId, passed_over: str
+) -> None:
+    link = invite(ada, room)
+    if passed_over == "a message":
+        say(ada, room, "one")
+    else:
+        ada.ask(ada.session.act(room, acts.info(None, "one")))
+    there = ada.session.room(room).view.history
+    lie = {"s": there.s, "transcript": bytes(there.last)}
+    stopped(world, ben, room)
+    twist(world, frames.Accepted, to=ben, into=lambda accepted: [replace(accepted, **lie)])
+    back(ben, room, link)
+    before = state(ben, room)
+    ben.disconnect()
+    ben.start()
+    assert state(ben, room) == before
+    assert ben.session.room(room).timeline.passed == []
 
 
 def test_a_relay_put_back_from_a_backup_goes_on_with_who_joins_again() -> None:

@@ -11,6 +11,7 @@ from chaton.session.memory import (
     KINDS,
     ChainEntry,
     EarlyEntry,
+    Entry,
     EventEntry,
     ForkEntry,
     HeldEntry,
@@ -24,6 +25,7 @@ from chaton.session.memory import (
     encode_entry,
 )
 from chaton.vault.keys import BoxKey, ChainSecret, MlkemSeed
+from tests.session.world import Person
 
 ROOM, ME = RoomId(b"r" * 32), Identity(b"i" * 32)
 SECRET = b"SECRET-SECRET-SECRET-SECRET-0123"
@@ -67,6 +69,57 @@ def test_a_damaged_entry_is_malformed(kind: str, raw: bytes) -> None:
         decode_entry(KINDS[kind], raw)
     except Malformed:
         return
+
+
+def test_the_bytes_of_an_entry_never_change() -> None:
+    """Older profiles are read by the order of what is in them."""
+    assert encode_entry(RecordEntry(room=ROOM, n=3, raw=b"raw")) == b"\x93\xc4\x20" + ROOM + b"\x03\xc4\x03raw"
+
+
+@pytest.mark.parametrize("kind", KINDS.values())
+def test_what_an_entry_remembers_besides_is_added_at_its_end(kind: type[Entry]) -> None:
+    event = "room s at kind id state sender inst chain plain lost pruned lost_before stale reason"
+    first = {
+        RoomEntry: "room host port pin rik peer status name first_s first_t first_n join why why_detail forked claimants "
+        "excused chain count read_s number draft gone_s",
+        RecordEntry: "room n raw",
+        EventEntry: event,
+        RecalledEntry: event,
+        ChainEntry: "room statement id index secret started pruned",
+        HeldEntry: "room s n raw",
+        EarlyEntry: "room sender grant",
+        OwnBundleEntry: "raw id box mlkem replaced shown taken",
+        PeerEntry: "identity bundle counter seen compared ignored",
+        OutboxEntry: "room number ref body plain envelope id chain index attempts",
+        ForkEntry: "room s at evidence",
+    }[kind].split()
+    assert list(kind.__struct_fields__[: len(first)]) == first
+
+
+def written(person: Person) -> bool:
+    """Whether anything is written since the last time."""
+    person.carry_out()
+    found = bool(person.disk)
+    person.disk.clear()
+    return found
+
+
+def test_what_is_kept_already_is_not_written_again(ada: Person, room: RoomId) -> None:
+    ada.disk.clear()
+    for settle in (lambda: ada.session.mark_read(room, 7), lambda: ada.session.keep_draft(room, "half")):
+        settle()
+        assert written(ada)
+        settle()
+        assert not written(ada)
+
+
+def test_a_login_that_brings_nothing_writes_nothing(ada: Person) -> None:
+    ada.disconnect()
+    ada.disk.clear()
+    ada.connect()
+    ada.world.settle()
+    assert ada.session.arrival.settled
+    assert not written(ada)
 
 
 def test_what_a_profile_calls_its_entries_never_changes() -> None:

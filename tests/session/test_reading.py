@@ -25,7 +25,7 @@ from chaton.vault.message import seal_message
 from chaton.vault.parcel import KIND_CHAIN, KIND_NEED, Need, seal_parcel
 from chaton.wire import frames
 from tests.session.test_keyring import NOW, context
-from tests.session.test_refusals import cut_at, heard, honest, twist
+from tests.session.test_refusals import cut_at, heard, honest, refuse, twist
 from tests.session.world import Person, World, invite, joined, make_room, say, texts
 
 TOKENS = count(10_000)
@@ -110,8 +110,9 @@ def test_all_senders_together_have_so_many_early_keys(trio, monkeypatch: pytest.
 def test_a_key_from_behind_the_end_of_any_log_is_dropped(trio) -> None:
     _, _, ben, cyd, room = trio
     its_reader = cyd.session.room(room).reader
-    with pytest.raises(ChainRefused):
+    with pytest.raises(ChainRefused) as refusal:
         its_reader.accept(room, ben.identity, grant_of(ben, room, n=RECORDS_MAX + 1))
+    assert refusal.value.reason == "sender"
     assert its_reader.accept(room, ben.identity, grant_of(ben, room, n=RECORDS_MAX)) is None
     assert [grant.statement.n for grant in its_reader.early[ben.identity]] == [RECORDS_MAX]
 
@@ -131,6 +132,16 @@ def test_a_key_from_another_history_is_a_fork_until_it_is_excused(trio) -> None:
     post(world, ben.seed, cyd, room, (KIND_CHAIN, grant_of(ben, room, head=Head(bytes(32))).encode()))
     assert not cyd.told(Warned)
     assert not entry.forked
+
+
+def test_a_key_from_ahead_that_turns_out_to_be_of_another_history_is_told_once(trio) -> None:
+    world, ada, ben, cyd, room = trio
+    n = cyd.session.room(room).view.state.n + 1
+    post(world, ben.seed, cyd, room, (KIND_CHAIN, grant_of(ben, room, n=n, head=Head(bytes(32))).encode()))
+    assert not cyd.told(Warned)
+    for topic in ("one", "two"):
+        ada.ask(ada.session.act(room, acts.info(None, topic)))
+        assert [warning.code for warning in cyd.told(Warned)] == ["fork"]
 
 
 def test_a_key_that_counts_other_removals_is_no_fork(trio) -> None:
@@ -280,7 +291,7 @@ def test_what_was_pruned_leaves_its_id_and_counts_after_a_restart(trio) -> None:
     assert cyd.session.room(room).reader.pruned == 1
     say(ben, room, "third")
     assert texts(cyd) == ["first", "third"]
-    assert [warning.code for warning in cyd.told(Warned)] == ["pruned"]
+    assert [warning.code for warning in cyd.told(Warned)] == ["gone", "pruned"]
 
 
 def test_an_own_message_that_comes_back_without_its_body_is_sent(trio) -> None:
@@ -292,6 +303,8 @@ def test_an_own_message_that_comes_back_without_its_body_is_sent(trio) -> None:
     world.settle()
     assert [sent.ref for sent in ben.told(Sent)] == [7]
     assert not ben.session.room(room).outbox
+    ben.restart()
+    assert [str(said.text) for said in ben.session.room(room).timeline.backlog()] == ["hello"]
 
 
 def test_a_pruned_message_without_an_id_stops_the_room(trio) -> None:
@@ -506,13 +519,26 @@ def test_a_key_for_another_room_opens_nothing_here(trio) -> None:
     assert not its_reader.chains
 
 
+def test_who_has_a_key_of_which_nothing_came_misses_nothing(trio) -> None:
+    """What it was given for was refused, and the next chain says that it was never in the room."""
+    world, ada, _, _, room = trio
+    say(ada, room, "before dan")
+    dan = joined(world, ada, room, "dan")
+    refuse(world, frames.Send, ("too-large", 0, ()))
+    say(ada, room, "refused")
+    assert dan.session.room(room).reader.chains
+    say(ada, room, "hello dan")
+    assert texts(dan) == ["hello dan"]
+    assert not dan.told(Warned)
+
+
 def test_what_was_pruned_before_the_next_chains_key_came_is_not_withheld(trio) -> None:
     _, _, ben, cyd, room = trio
     miss_the_second(trio)
     ben.session.room(room).sender.renew()
     say(ben, room, "third")
     assert texts(cyd) == ["first", "third"]
-    assert [warning.code for warning in cyd.told(Warned)] == ["pruned"]
+    assert [warning.code for warning in cyd.told(Warned)] == ["gone", "pruned"]
 
 
 def test_what_was_said_before_the_room_was_closed_is_read_after_it(trio) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from random import Random
 
 from chaton.errors import ProtocolError
-from chaton.identity.ids import Identity, RoomId
+from chaton.identity.ids import Identity, MessageId, RoomId
 from chaton.limits import HOUR_MS, MINUTE_MS, SECOND_MS
 from chaton.room.envelope import Envelope
 from chaton.session.content import Text
@@ -192,7 +192,12 @@ def _check_events(world: World, client: Client, room: Room) -> None:
         entry = entries.get(s)
         if entry is None:
             raise Broken("lost", f"{client.name} has nothing of event {s}")
-        if entry.kind in {KIND_RECORD, KIND_PRUNED} or entry.state in {"opened", "own"} or not member.reads:
+        if entry.kind == KIND_RECORD or entry.state in {"opened", "own"} or not member.reads:
+            continue
+        if entry.kind == KIND_PRUNED:
+            redacted = MessageId(entry.id) in room.timeline.redactions
+            if not (redacted or client.restored or seen.gone(room.view.room, s)):
+                raise Broken("silent", f"{client.name} was told nothing about event {s}, which came without its body")
             continue
         if not seen.about(room.view.room, s) and not client.restored:
             about = world.oracle.describe(entry.id, client.identity)

@@ -64,6 +64,10 @@ class Seen:
         """Whether a warning named this event."""
         return any(one == room and seq == s for one, _, seq in self.warned)
 
+    def gone(self, room: RoomId, s: int) -> bool:
+        """Whether a warning told of messages without their bodies, up to this event at least."""
+        return any((one, code) == (room, "gone") and seq >= s for one, code, seq in self.warned)
+
 
 class Oracle:
     """See the module."""
