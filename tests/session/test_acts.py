@@ -8,10 +8,10 @@ from chaton.limits import DAY_MS, SECOND_MS
 from chaton.room.records import Genesis, Role, sign_record
 from chaton.session import acts
 from chaton.session.content import File, React, Text
-from chaton.session.errands import read_record
+from chaton.session.errands import read_record, signed
 from chaton.session.notices import Ended, MemberChanged, Said, Sent, Warned
 from chaton.wire import frames
-from tests.session.test_refusals import cut_at
+from tests.session.test_refusals import cut_at, heard, refuse
 from tests.session.world import Person, World, invite, joined, make_room, say, texts
 
 
@@ -109,6 +109,15 @@ def test_a_record_is_handed_in_as_it_was_signed(world: World) -> None:
     assert ben.session.room(room).view.state.head == record.head
     with pytest.raises(Refused):
         ada.ask(ada.session.act(RoomId.zero(), acts.leave()))
+
+
+def test_a_record_that_was_handed_in_is_known_when_its_taking_is_told(world: World, ada: Person, room: RoomId) -> None:
+    record = signed(ada.session.room(room), acts.info("new", None))
+    ticket = ada.session.begin(ada.session.hand_in(record.raw))
+    while ticket not in ada.answers:
+        ada.carry_out()
+        ada.listen()
+    assert ada.session.room(room).view.state.head == record.head
 
 
 def test_a_room_is_not_made_from_a_file(world: World) -> None:
@@ -244,6 +253,17 @@ def test_one_who_does_not_stay_does_not_keep_rooms_up(world: World) -> None:
     assert once.session.room(room).view.state.n == before
     assert link.n in {live.n for live in once.session.room(room).view.state.invites.values()}
     assert not ben.told(Said)
+
+
+def test_what_has_fallen_due_and_was_refused_is_tried_again_ten_seconds_later(
+    world: World, ada: Person, room: RoomId
+) -> None:
+    invite(ada, room)
+    world.relay.heard.clear()
+    refuse(world, frames.Submit, ("store-failed", 1_000, ()))
+    for passed_ms, asked in ((DAY_MS + 1, 1), (9_999, 1), (1, 2)):
+        world.pass_time(passed_ms)
+        assert len(heard(world, frames.Submit)) == asked
 
 
 def test_a_nick_is_not_changed_to_one_that_another_has(world: World) -> None:

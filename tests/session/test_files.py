@@ -262,6 +262,7 @@ def test_a_piece_fits_a_frame(ada: Person, room: RoomId) -> None:
         ("conman.txt", "conman.txt"),
         ("x" * 300 + ".tar.gz", "x" * 197 + ".gz"),
         ("é" * 150 + ".pdf", "é" * 98 + ".pdf"),
+        ("x" + "é" * 150 + ".pdf", "x" + "é" * 97 + ".pdf"),
         ("x." + "y" * 250, "x." + "y" * 198),
         ("x" * 190 + "." + "y" * 20, "x" * 179 + "." + "y" * 20),
         ("x" * 190 + "." + "y" * 21, "x" * 190 + "." + "y" * 9),

@@ -100,6 +100,16 @@ def test_a_key_is_kept_before_anything_was_said_with_it(world: World, ada: Perso
     assert not heard(world, frames.Parcels)  # Nobody was asked for the key.
 
 
+def test_a_key_is_kept_no_more_once_its_chain_is_over(ada: Person, ben: Person, room: RoomId) -> None:
+    """That it was there is, so that nobody begins it again."""
+    for text in ("one", "two"):
+        ada.session.room(room).sender.renew()
+        say(ada, room, text)
+    chains = {entry.id: entry.secret is not None for entry in kept(ben, ChainEntry)}
+    assert len(chains) == 2
+    assert [chain for chain, has_key in chains.items() if has_key] == [ada.session.room(room).sender.chain.id]
+
+
 def test_a_message_that_waited_is_kept_once_it_is_read(world: World, ada: Person, ben: Person, room: RoomId) -> None:
     without_keys(world, ben)
     say(ada, room, "hello")
@@ -211,9 +221,11 @@ def test_the_first_message_of_a_direct_room_is_told_once(world: World, ada: Pers
             assert [entry.state for entry in messages(person)] == ["own" if person is ada else "opened"]
 
 
-def test_before_ones_own_messages_nothing_was_lost(ada: Person, room: RoomId) -> None:
+def test_where_nothing_was_lost_nothing_is_said_to_be(ada: Person, ben: Person, room: RoomId) -> None:
     say(ada, room, "hello")
-    assert [(entry.state, entry.lost, entry.lost_before) for entry in messages(ada)] == [("own", 0, 0)]
+    for person, state in ((ada, "own"), (ben, "opened")):
+        (entry,) = messages(person)
+        assert (entry.state, entry.lost, entry.lost_before, entry.pruned) == (state, 0, 0, False)
 
 
 def test_the_backlog_begins_behind_an_event(ada: Person, ben: Person, room: RoomId) -> None:

@@ -107,9 +107,10 @@ def test_the_time_that_a_clock_set_back_leaves_replaced_keys_outlasts_restarts()
 def test_a_one_shot_command_keeps_a_valid_bundle() -> None:
     shared = context(lasting=False)
     ring = Keyring(shared, [])
-    ring.renew(guest=False)
-    shared.now += BUNDLE_ROTATE_MS * 24
+    shared.now = ring.renew(guest=False).bundle.expires - 1
     assert not ring.due()
+    shared.now += 1
+    assert ring.due()
 
 
 def test_a_clock_set_back_ends_no_keys_that_the_relay_has_taken() -> None:
@@ -122,6 +123,23 @@ def test_a_clock_set_back_ends_no_keys_that_the_relay_has_taken() -> None:
     second = ring.renew(guest=False)
     assert second.bundle.counter == first.bundle.counter + 1
     assert ring.find(first.id) is first
+
+
+def test_new_keys_are_newer_than_all_that_the_relay_has_taken() -> None:
+    """Also once those are erased, and what replaced them was made by a clock that was ahead."""
+    shared = context()
+    ring = Keyring(shared, [])
+    for _ in range(2):
+        taken = ring.renew(guest=False)
+        ring.published(taken.bundle.raw)
+        shared.now += BUNDLE_ROTATE_MS
+    shared.now += DAY_MS
+    ring.renew(guest=False)
+    shared.now += BUNDLE_KEY_GRACE_MS
+    ring.erase_replaced()
+    assert ring.find(taken.id) is None
+    shared.now = NOW
+    assert ring.renew(guest=False).bundle.counter == taken.bundle.counter + 1
 
 
 def test_that_the_relay_has_taken_ones_keys_is_kept() -> None:

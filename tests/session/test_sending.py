@@ -1,6 +1,7 @@
 """What becomes of a message that the relay does not take: sent again as it is, sealed anew, or handed back."""
 
 import pytest
+from msgspec.structs import replace
 
 from chaton.identity.ids import Identity, MessageId, RoomId
 from chaton.identity.statement import Seed
@@ -13,15 +14,14 @@ from chaton.session.content import Reply as Answer
 from chaton.session.keyring import Peers
 from chaton.session.memory import OutboxEntry
 from chaton.session.notices import Rejected, Warned
-from chaton.session.sender import ATTEMPTS_MAX
 from chaton.session.text import SafeText
 from chaton.vault.bundle import make_bundle
 from chaton.vault.entropy import system_entropy
-from chaton.vault.parcel import KIND_NEED
+from chaton.vault.parcel import KIND_NEED, Need
 from chaton.wire import frames
 from tests.session.test_keyring import NOW, context
-from tests.session.test_reading import kept
-from tests.session.test_refusals import heard, refuse
+from tests.session.test_reading import kept, post, without_keys
+from tests.session.test_refusals import heard, refuse, twist
 from tests.session.world import Person, World, joined, say, texts
 
 MESSAGE = MessageId(b"m" * 32)
@@ -43,16 +43,19 @@ def refuse_some(world: World, code: str, which: set[int]) -> list[bytes]:
     return sent
 
 
+@pytest.mark.parametrize("before", [[], ["the first of the chain"]])
 def test_what_comes_too_fast_is_sent_again_as_it_is_and_not_before_its_time(
-    world: World, ada: Person, ben: Person, room: RoomId
+    world: World, ada: Person, ben: Person, room: RoomId, before: list[str]
 ) -> None:
+    for text in before:
+        say(ada, room, text)
     sent = refuse_some(world, "limited", {1})
     say(ada, room, "hello")
     world.pass_time(199)
     assert len(sent) == 1
     world.pass_time(1)
     assert sent[0] == sent[1]
-    assert texts(ben) == ["hello"]
+    assert texts(ben) == [*before, "hello"]
 
 
 def test_the_relay_says_when_it_may_come_again(world: World, ada: Person, ben: Person, room: RoomId) -> None:
@@ -92,12 +95,14 @@ def test_what_is_to_be_sealed_anew_is_kept_unsealed(
     assert kept(ada, OutboxEntry) == []
 
 
-def test_what_the_relay_never_takes_is_given_up(world: World, ada: Person, ben: Person, room: RoomId) -> None:
+def test_what_the_relay_never_takes_is_sealed_anew_five_times_and_given_up(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
     sent = refuse_some(world, "epoch-moved", set(range(100)))
     say(ada, room, "hello", ref=7)
     for _ in range(20):
         world.pass_time(1_000)
-    assert len(set(sent)) == len(sent) == ATTEMPTS_MAX + 1
+    assert len(set(sent)) == len(sent) == 1 + 5
     assert [(one.code, one.ref, one.text) for one in ada.told(Rejected)] == [("epoch-moved", 7, "hello")]
     assert kept(ada, OutboxEntry) == []
 
@@ -151,6 +156,48 @@ def test_a_key_for_more_than_a_frame_takes_goes_in_several() -> None:
         shared.desk.answer(frames.ParcelsStored(frame.ref, [], []))
     assert served == [set(everybody)]
     assert max(sizes) <= BATCH_MAX < sum(sizes)
+
+
+def test_what_is_said_while_its_key_is_given_waits_for_it(world: World, ada: Person, ben: Person, room: RoomId) -> None:
+    world.relay.heard.clear()
+    for text in ("one", "two"):
+        ada.session.say(room, Text(text), 1)
+    world.settle()
+    assert texts(ben) == ["one", "two"]
+    assert len(heard(world, frames.Parcels)) == 1
+
+
+def test_a_key_that_could_not_be_given_to_who_asked_comes_with_the_next_message(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    say(ada, room, "one")
+    refuse(world, frames.Parcels, ("limited", 0, ()))
+    asked = Need(ada.session.room(room).sender.chain.id, 0, ben.session.keyring.shown.id)
+    post(world, ben.seed, ada, room, (KIND_NEED, asked.encode()))
+    world.pass_time(1_000)
+    world.relay.heard.clear()
+    say(ada, room, "two")
+    assert len(heard(world, frames.Parcels)) == 1
+    assert texts(ben) == ["one", "two"]
+
+
+def test_a_key_is_asked_for_once_a_minute(world: World, ada: Person, ben: Person, room: RoomId) -> None:
+    without_keys(world, ben)
+    world.relay.heard.clear()
+    for text in ("one", "two"):
+        say(ada, room, text)
+    for passed_ms, asked in ((0, 1), (MINUTE_MS - 1, 1), (MINUTE_MS, 2)):
+        world.pass_time(passed_ms)
+        parcels = [one for frame in heard(world, frames.Parcels) for one in frame.parcels]
+        assert [one.to for one in parcels].count(ada.identity) == asked
+
+
+def test_keys_of_one_that_are_none_keep_nobody_else_from_being_reached(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    twist(world, frames.BundleList, to=ada, into=lambda told: [replace(told, bundles=[b"", *told.bundles])])
+    say(ada, room, "hello")
+    assert texts(ben) == ["hello"]
 
 
 def test_keys_of_others_that_are_known_are_not_asked_for_again(

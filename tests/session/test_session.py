@@ -1,8 +1,10 @@
 """Whole sessions against the real hub, in one process: what people see."""
 
 import pytest
+from msgspec.structs import replace
 
 from chaton.errors import InvalidLog, Refused, SecurityStop, UsageError
+from chaton.identity.ids import RoomId
 from chaton.limits import BUNDLE_LIFE_GUEST_MS, BUNDLE_LIFE_MS, BUNDLE_ROTATE_MS, DAY_MS, HOUR_MS, MINUTE_MS
 from chaton.room.link import Link
 from chaton.room.records import Role
@@ -440,6 +442,23 @@ def test_a_join_whose_answer_was_lost_is_taken_up_again(world: World, uses: int)
     assert ada.session.rooms[room].view.state.n == ben.session.rooms[room].view.state.n
 
 
+def test_one_who_waits_and_does_not_know_it_takes_up_the_wait_by_the_link_that_is_used_up(world: World) -> None:
+    ada, ben = world.person("ada"), world.person("ben")
+    room = make_room(ada, approve=True)
+    link = invite(ada, room)
+    ben.session.begin(ben.session.join(link, "ben"))
+    while ben.identity not in world.relay.hub.memory.rooms[room].state.pending:
+        ben.carry_out()
+        ben.listen()
+    ben.restart()
+    world.settle()
+    ticket = ben.session.begin(ben.session.join(link, "ben"))
+    world.settle()
+    assert len(ben.told(Waiting)) == 1
+    ada.ask(ada.session.act(room, acts.admit(ben.identity)))
+    assert ben.answers[ticket] == room
+
+
 def test_rejoining_keeps_what_was_read_before(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)
@@ -457,15 +476,16 @@ def test_rejoining_keeps_what_was_read_before(world: World) -> None:
         assert not person.told(Warned)
 
 
-def test_a_relay_that_answers_nonsense_is_left(world: World) -> None:
-    ada = world.person("ada")
-    room = make_room(ada)
+@pytest.mark.parametrize("nonsense", [frames.Pong(0), frames.RecordsPage(0, 0, [])], ids=["a pong", "a log"])
+def test_a_relay_that_answers_nonsense_is_left(
+    world: World, ada: Person, room: RoomId, nonsense: frames.AnyRelayFrame
+) -> None:
     hear = world.relay.hear
     world.relay.hear = lambda number, raw: None
     ada.session.say(room, Text("hello"), 1)
     ada.carry_out()
     asked = next(iter(ada.session.context.desk._asked))
-    world.relay.tell(ada.connection, frames.Pong(asked))
+    world.relay.tell(ada.connection, replace(nonsense, ref=asked))
     world.settle()
     world.relay.hear = hear
     assert isinstance(ada.hung_up, SecurityStop)
@@ -492,6 +512,17 @@ def test_a_bot_posts_and_never_reads(world: World) -> None:
     say(ada, room, "thanks, bot")
     assert texts(ada) == ["disk 91%", "thanks, bot"]
     assert texts(bot) == ["disk 91%"]
+
+
+def test_a_bot_goes_on_after_a_restart(world: World, ada: Person, ben: Person, room: RoomId) -> None:
+    bot = joined(world, ada, room, "bot", flags=2)
+    for person, text in ((bot, "disk 91%"), (ada, "thanks, bot"), (bot, "disk 92%")):
+        say(person, room, text)
+    bot.restart()
+    world.settle()
+    say(bot, room, "disk 93%")
+    assert texts(ben) == ["disk 91%", "thanks, bot", "disk 92%", "disk 93%"]
+    assert not ben.told(Warned)
 
 
 def test_an_expired_invite_is_taken_back_by_an_admin(world: World) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chaton.identity.ids import BlobHash, BlobId, MessageId
+from chaton.identity.ids import BlobHash, BlobId, MessageId, RoomId
 from chaton.room.names import distinguish
 from chaton.room.records import Role
 from chaton.session import acts, telling
@@ -91,6 +91,18 @@ def test_who_comes_by_which_link_and_goes_is_told(world: World) -> None:
     ]
     its = ada.session.room(room)
     assert its.teller.log_line(its.view.records[3]) == "joined, invited by ada"
+
+
+def test_who_took_another_nick_and_went_is_told_of_under_the_old_one_first(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    ada.disconnect()
+    ada.notices.clear()
+    ben.ask(ben.session.act(room, acts.nick("benny")))
+    ben.ask(ben.session.act(room, acts.leave()))
+    ada.connect()
+    world.settle()
+    assert changes(ada) == [("nick", "ben", "benny", "", "benny"), ("left", "benny", "benny", "", "")]
 
 
 def test_of_two_of_one_nick_the_one_who_is_in_has_it(world: World) -> None:

@@ -48,6 +48,7 @@ def test_what_stands_for_what(hostile: str, shown: str) -> None:
 @pytest.mark.parametrize("mark", ["\u0301", "\u20dd"], ids=["beside", "around"])
 def test_towers_of_marks_are_cut(mark: str) -> None:
     assert clean("z" + mark * 500 + "y" + mark) == "z" + mark * MARKS_MAX + "y" + mark
+    assert clean(mark * 500) == mark * MARKS_MAX
 
 
 def test_endless_lines_are_cut() -> None:
