@@ -37,6 +37,7 @@ _BODY_BYTES = {KIND_CHAIN: GRANT_BYTES, KIND_NEED: NEED_BYTES}
 _MAGIC = b"CX\x01"
 _E_END = 67
 _KCT_END = 1155
+_MLKEM_VECTOR_BYTES = 1152  # t of FIPS 203, three polynomials of 256 numbers of 12 bits; the seed of A follows.
 
 _INNER_MAGIC = b"CP\x01"
 _INNER_BYTES = 512
@@ -181,7 +182,7 @@ def _agree(ephemeral: BoxKey, to: Bundle) -> tuple[Box, bytes, bytes]:
 
     Raises:
         ParcelRefused: recipient, for a low-order X25519 key, which would make the box's key public, or an ML-KEM key
-            with coefficients that FIPS 203 refuses.
+            with coefficients that FIPS 203 refuses, or with none but zeroes, by which the ciphertext tells the secret.
     """
     try:
         box = Box(PrivateKey(ephemeral.reveal()), PublicKey(to.x25519))
@@ -192,6 +193,8 @@ def _agree(ephemeral: BoxKey, to: Bundle) -> tuple[Box, bytes, bytes]:
 
 
 def _encapsulate(mlkem768: bytes) -> tuple[bytes, bytes]:
+    if not any(mlkem768[:_MLKEM_VECTOR_BYTES]):
+        raise ValueError("an ML-KEM key of zeroes")
     return MLKEM768PublicKey.from_public_bytes(mlkem768).encapsulate()
 
 

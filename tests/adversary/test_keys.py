@@ -76,7 +76,7 @@ def test_a_parcel_without_its_post_quantum_half_is_refused(kct: bytes) -> None:
         open_parcel(raw[:67] + raw[1155:], ben, own)
 
 
-@pytest.mark.parametrize("mlkem", [b"", bytes(1183), b"\xff" * 1184])
+@pytest.mark.parametrize("mlkem", [b"", bytes(1183), b"\xff" * 1184, bytes(1184), bytes(1152) + b"s" * 32])
 def test_nothing_is_sealed_to_a_bundle_without_its_post_quantum_half(mlkem: bytes) -> None:
     (seed, max_), own = person("max"), own_bundle("max")
     body = bundle_body(max_, NOW, NOW + 1, own.bundle.x25519, mlkem)
