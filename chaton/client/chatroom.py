@@ -277,6 +277,10 @@ class ChatRoom:
         identity = self.find_person(who)
         self.driver.do(lambda session: session.ignore(identity, ignored=ignored))
 
+    def rekey(self) -> None:
+        """Let the next message be under a new key: whoever has a copy of the present one reads nothing further."""
+        self.driver.do(lambda session: session.room(self.id).sender.renew())
+
     def keep_draft(self, text: str) -> None:
         """Remember what a person has typed and not sent."""
         self.driver.do(lambda session: session.keep_draft(self.id, text))

@@ -250,6 +250,11 @@ async def _ignore(client: "Client", request: ask.Ignore) -> replies.Ok:
     return replies.Ok()
 
 
+async def _rekey(client: "Client", request: ask.Rekey) -> replies.Ok:
+    client.room(request.room).rekey()
+    return replies.Ok()
+
+
 async def _seen(client: "Client", request: ask.Seen) -> replies.Ok:
     client.room(request.room).mark_read(request.seq)
     return replies.Ok()
@@ -377,6 +382,7 @@ _DEEDS: Final[Mapping[type, Callable[["Client", Any], Awaitable[AnyReply]]]] = {
     ask.Invite: _invite,
     ask.Invites: _invites,
     ask.Ignore: _ignore,
+    ask.Rekey: _rekey,
     ask.Seen: _seen,
     ask.Draft: _draft,
     ask.Submit: _submit,

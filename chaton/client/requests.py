@@ -186,6 +186,12 @@ class Ignore(Request, frozen=True, kw_only=True):
     ignored: bool = True
 
 
+class Rekey(Request, frozen=True, kw_only=True):
+    """Let one's next message in a room be under a new key, given out afresh. Answered by Ok."""
+
+    room: str
+
+
 class Seen(Request, frozen=True, kw_only=True):
     """A person has seen a room's messages up to event ``seq``: they are not new any more. Answered by Ok."""
 
@@ -216,5 +222,5 @@ class Whois(Request, frozen=True, kw_only=True):
 
 AnyRequest: TypeAlias = (
     Connect | Rooms | Create | Join | Open | Send | SendFile | GetFile | Tail | Page | Members | Log | Verify | Invite
-    | Invites | Act | Submit | Ignore | Seen | Draft | Search | Whois
+    | Invites | Act | Submit | Ignore | Rekey | Seen | Draft | Search | Whois
 )  # fmt: skip

@@ -25,6 +25,7 @@ from chaton.client.requests import (
     Log,
     Members,
     Open,
+    Rekey,
     Rooms,
     Search,
     Send,
@@ -121,9 +122,8 @@ def command(name: str) -> "Command":
     if found is None:
         near = difflib.get_close_matches(name.lower(), _BY_NAME, n=1)
         guess = f"did you mean /{near[0]}? " if near else "see /help; "
-        raise UsageError(
-            f"there is no command /{name[:40]}, so nothing was sent", hint=f"{guess}// begins a text with a slash"
-        )
+        hint = f"{guess}// begins a text with a slash"
+        raise UsageError(f"there is no command /{name[:40]}, so nothing was sent", hint=hint)
     return found
 
 
@@ -208,7 +208,7 @@ def _local(name: str) -> Callable[[str, Place, str], Typed]:
     return lambda rest, _place, _usage: Local(name, rest)
 
 
-def _of_room(request: type[Members | Log | Invites | Open]) -> Callable[[str, Place, str], Typed]:
+def _of_room(request: type[Members | Log | Invites | Open | Rekey]) -> Callable[[str, Place, str], Typed]:
     return lambda _rest, place, _usage: Ask(request(room=place.room))
 
 
@@ -295,9 +295,8 @@ def _topic(rest: str, place: Place, _usage: str) -> Typed:
 
 def _redact(rest: str, place: Place, usage: str) -> Typed:
     about, _ = _message(rest, place, usage)
-    return Ask(
-        Act(room=place.room, what="redact", text=about), "this hides the message from everybody, and cannot be undone"
-    )
+    hidden = "this hides the message from everybody, and cannot be undone"
+    return Ask(Act(room=place.room, what="redact", text=about), hidden)
 
 
 def _role(rest: str, place: Place, usage: str) -> Typed:
@@ -385,6 +384,7 @@ COMMANDS: Final = (
     Command("/redact #N", "hide somebody's message from everybody", _redact),
     Command("/log", "the checked moderation log", _of_room(Log)),
     Command("/verify [WHO] [ok]", "safety codes to compare; ok once they are equal", _verify),
+    Command("/rekey", "a new key, from your next message on", _of_room(Rekey)),
     Command("/ignore WHO", "show somebody's messages no longer", _ignore(ignored=True)),
     Command("/unignore WHO", "show them again", _ignore(ignored=False)),
     Command("/rooms", "the rooms of this profile", lambda _rest, _place, _usage: Ask(Rooms()), ("list",)),

@@ -117,7 +117,7 @@ def test_every_slash_command_is_carried_out(room, person):
     bob.ok("send", "ops", "from bob")
     lines = [
         "first", "/last 5", "/who", "/whois bob", "/log", "/verify bob", "/topic new one", "/topic", "/name ops",
-        "/invite 3 2h", "/invites", "/search bob", "/ignore bob", "/unignore bob", "/mute bob", "/unmute bob",
+        "/invite 3 2h", "/invites", "/search bob", "/rekey", "/ignore bob", "/unignore bob", "/mute bob", "/unmute bob",
         "/op bob", "/deop bob", "/nick alicia", "/rooms", "/help", "/kick bob bye", f"/ban {identity}",
         f"/unban {identity}", "/clear", "/close",
     ]  # fmt: skip

@@ -370,6 +370,17 @@ async def test_requests_that_make_no_sense(house, town):
         assert isinstance(error.value, UsageError) or error.value.code == "no-message"
 
 
+async def test_a_new_key_on_request(house, town):
+    ann, _, annes, bobs = await room_of_two(house, town)
+    for text in ("under one key", "under the same"):
+        await annes.send(text)
+    await ann.perform(ask.Rekey(room="garden"))
+    await annes.send("under a new one")
+    await bobs.driver.until(lambda: len(bobs.room.timeline.messages) == 3)
+    one, same, new = (entry.chain for entry in bobs.room.timeline.messages.values())
+    assert one == same != new
+
+
 async def test_ignoring(house, town):
     _, bob, annes, bobs = await room_of_two(house, town)
     await bob.perform(ask.Ignore(room="garden", who="ann"))
