@@ -21,14 +21,14 @@ def take_who(rest: str, nicks: Sequence[str]) -> tuple[str, str]:
         who, closed, after = rest[1:].partition(rest[0])
         if closed and who:
             return who, after.removeprefix(":").strip()
-    fitting = {nick.casefold(): nick for nick in nicks if _is_named(rest.casefold(), nick.casefold())}
+    fitting = {nick.casefold(): nick for nick in nicks if _end_of(nick, rest)}
     word, _, after = rest.partition(" ")
     if fitting and ID_BEGINNING.fullmatch(word):
         fitting.setdefault(word, word)  # It may as well mean an identity.
     if len(fitting) > 1:
         raise _open_ended(rest, max(fitting.values(), key=len))
     for nick in fitting.values():
-        return nick, rest[len(nick) :].removeprefix(":").strip()
+        return nick, rest[_end_of(nick, rest) :].removeprefix(":").strip()
     return word, after.strip()
 
 
@@ -57,8 +57,11 @@ def take_directory(rest: str) -> str:
     return path
 
 
-def _is_named(named: str, nick: str) -> bool:
-    return named == nick or named.startswith((nick + " ", nick + ": "))
+def _end_of(nick: str, rest: str) -> int:
+    """Where the nick ends that a line begins with, in any case: STRASSE is longer than straße; 0 if it does not."""
+    folded = nick.casefold()
+    ends = (end for end in range(1, len(folded) + 1) if rest[:end].casefold() == folded)
+    return next((end for end in ends if rest[end:].startswith((" ", ": ")) or not rest[end:]), 0)
 
 
 def _open_ended(rest: str, nick: str) -> UsageError:

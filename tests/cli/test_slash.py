@@ -204,6 +204,11 @@ def test_a_paste_of_several_lines_is_sent_as_it_is():
     assert request("/me waves", pasted=True) == send("waves", kind="action")
 
 
+@pytest.mark.parametrize("line", ["/msg straße hi", "/msg STRASSE hi", "/msg Strasse: hi"])
+def test_a_nick_is_known_in_any_case(line):
+    assert parse(line, Place("r", ("Straße", "Stra"))).request == send("hi", to="Straße")
+
+
 def test_what_cannot_be_undone_is_asked_about():
     for line in ("/ban alice", "/close", "/leave", "/redact #12", "/role alice owner"):
         assert parse(line, HERE).confirm
