@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from chaton.errors import Fork, InvalidLog, Refused
 from chaton.identity.ids import Head, Identity, InviteKey, RoomId
+from chaton.identity.safety import direct_room
 from chaton.identity.statement import Label, Seed, invite_signer
 from chaton.room.records import Info, Invite, Join, Record, Role, sign_record
 from chaton.session import acts
@@ -33,22 +34,13 @@ def by_the_key_of_a_spent_link(trio: Trio) -> bytes:
     return ghost_record(trio, invite_signer(trio.link.seed)).raw
 
 
-def with_another_actor(trio: Trio) -> bytes:
-    """Ben's own JOIN, with the ghost in his place: the invite's signature is the true one."""
-    raw = next(one.raw for one in trio.ada.chat.room.view.records if isinstance(one.body, Join))
-    signed = raw[:72] + GHOST.public + raw[104:-128]
-    forged = Record.decode(signed + GHOST.sign(Label.RECORD, signed) + raw[-64:])
-    assert forged.actor == GHOST.public
-    return forged.raw
-
-
 def ghost_record(trio: Trio, invite: Seed) -> Record:
     state = trio.ada.chat.room.view.state
     join = Join(InviteKey(invite.public), seal_info(trio.link.rik, "ghost", 256, system_entropy))
     return trio.ada.evil().record(join, seed=GHOST, n=state.n + 1, prev=state.head, invite=invite)
 
 
-@pytest.mark.parametrize("make", [by_own_key, by_the_key_of_a_spent_link, with_another_actor])
+@pytest.mark.parametrize("make", [by_own_key, by_the_key_of_a_spent_link])
 async def test_a_ghost_is_seated_by_nobody(trio, evil, make) -> None:
     raw = make(trio)
     s = trio.ben.chat.room.view.history.s
@@ -57,6 +49,39 @@ async def test_a_ghost_is_seated_by_nobody(trio, evil, make) -> None:
     assert trio.ben.ends() == ["security"]
     assert [person.nick for person in trio.ben.chat.members] == ["ada", "ben", "cyd"]
     await refuses_to_send(trio.ben)
+
+
+async def test_a_captured_join_seats_nobody_but_its_signer(trio, evil, town) -> None:
+    """Dan's JOIN, caught on its way, fits the next place and a live link: only the link's signature knows its actor."""
+    link, dan = await trio.ada.chat.invite(uses=3), await town.person("dan")
+    caught: list[bytes] = []
+
+    def swallow(frame):
+        if not isinstance(frame, frames.Submit):
+            return [frame]
+        caught.append(frame.record)
+        evil.say(dan, frames.Refused(frame.ref, "room-full", "no", 0, []))
+        return []
+
+    evil.changes[dan.identity] = swallow
+    with pytest.raises(Refused):
+        await dan.join(link, nick="dan")
+    for someone, raw in ((trio.cyd, caught[0]), (trio.ben, of_the_ghost(caught[0]))):
+        await someone.caught_up()
+        s = someone.chat.room.view.history.s
+        evil.say(someone, frames.Event(trio.room, s + 1, 0, frames.KIND_RECORD, Record.decode(raw).actor, raw))
+        await someone.caught_up()
+    assert [person.nick for person in trio.cyd.chat.members] == ["ada", "ben", "cyd", "dan"]  # As it was, it fits.
+    assert [person.nick for person in trio.ben.chat.members] == ["ada", "ben", "cyd"]
+    assert trio.ben.warnings() == ["invalid-log"]
+    assert trio.ben.ends() == ["security"]
+    await refuses_to_send(trio.ben)
+
+
+def of_the_ghost(join: bytes) -> bytes:
+    """A JOIN with the ghost's key and signature in place of its actor's; the link's signature is the true one."""
+    signed = join[:72] + GHOST.public + join[104:-128]
+    return signed + GHOST.sign(Label.RECORD, signed) + join[-64:]
 
 
 async def test_a_join_of_another_room_seats_nobody(trio, evil, house, town) -> None:
@@ -90,12 +115,15 @@ async def test_a_ghost_in_the_log_at_login_is_seated_by_nobody(trio, evil) -> No
 
 async def test_a_lying_roster_changes_nothing(trio, evil) -> None:
     """The relay's lists of rooms and of who is there are hints: only the log says who is in."""
+    ghost, with_ghost = Identity(GHOST.public), direct_room(trio.ben.identity, Identity(GHOST.public))
+    directs = [(with_ghost, ghost), (RoomId(b"d" * 32), trio.ada.identity)]  # With a stranger, and of a false name.
 
     def lie(frame):
         if isinstance(frame, frames.LoggedIn):
             rooms = [replace(one, n=one.n + 5, s=one.s + 5, pending=True) for one in frame.rooms]
             strange = frames.RoomSummary(b"r" * 32, 3, 9, False)
-            return [replace(frame, rooms=[*rooms, strange], directs=[frames.DirectSummary(b"d" * 32, GHOST.public, 4)])]
+            named = [frames.DirectSummary(room, peer, 4) for room, peer in directs]
+            return [replace(frame, rooms=[*rooms, strange], directs=named)]
         return [frame]
 
     evil.lie_to(trio.ben, lie)
@@ -103,12 +131,13 @@ async def test_a_lying_roster_changes_nothing(trio, evil) -> None:
     await trio.ben.until(lambda: bool(evil.said_by(trio.ben, frames.Follow)) and trio.ben.chat.room.caught_up)
     for online in (True, False, True):
         evil.say(trio.ben, frames.Presence(trio.room, GHOST.public, online))
-    evil.say(trio.ben, frames.DirectRoom(b"d" * 32, GHOST.public, 0))
+    assert list(trio.ben.chat.driver.session.rooms) == [trio.room]
+    evil.say(trio.ben, *(frames.DirectRoom(room, peer, 0) for room, peer in directs))
     await trio.ben.caught_up()
     await trio.ben.chat.send("who is here?")
     await trio.ada.sees("who is here?")
     assert [person.nick for person in trio.ben.chat.members] == ["ada", "ben", "cyd"]
-    assert Identity(GHOST.public) not in {notice.identity for notice in trio.ben.told(PresenceChanged)}
+    assert ghost not in {notice.identity for notice in trio.ben.told(PresenceChanged)}
     assert list(trio.ben.chat.driver.session.rooms) == [trio.room]
     assert trio.ben.warnings() == []
 
@@ -242,8 +271,30 @@ async def test_an_older_log_at_login_takes_nothing_back(trio, evil) -> None:
     assert next(person for person in trio.ben.chat.members if person.nick == "cyd").muted
 
 
-async def test_a_split_view_is_seen_at_the_first_message_that_crosses(trio, evil) -> None:
-    """An admin signs two records at one place, and the relay shows ben the other one."""
+@pytest.mark.parametrize("how", ["named", "shown"])
+async def test_another_record_at_a_place_that_one_has_stops_the_room_at_login(trio, evil, how: str) -> None:
+    """An admin signs two records at one place. Ben has one; at his next login the log ends with the other."""
+    await signs_two(trio, evil)
+    own, other = trio.ben.chat.room.view.state.head, trio.ada.chat.room.view.records[-1]
+
+    def show(frame):
+        if isinstance(frame, frames.LogEnd):
+            return [frames.RecordsPage(frame.ref, other.n, [other.raw]), replace(frame, head=bytes(own))]
+        return [frame]
+
+    evil.be_honest(trio.ben)  # It names the head of what it shows to everybody else.
+    if how == "shown":
+        evil.lie_to(trio.ben, show)
+    evil.cut(trio.ben)
+    await trio.ben.until(lambda: bool(evil.said_by(trio.ben, frames.Log)))
+    await trio.ben.caught_up()
+    assert trio.ben.warnings() == ["invalid-log"]
+    assert trio.ben.ends() == ["security"]
+    await refuses_to_send(trio.ben)
+
+
+async def signs_two(trio: Trio, evil) -> None:
+    """Cyd, an admin, signs two valid records at one place: ada is shown one, ben the other."""
     await trio.ada.chat.role("cyd", Role.ADMIN)
     for person in (trio.ben, trio.cyd):
         await person.until(lambda person=person: person.chat.room.view.n == trio.ada.chat.room.view.state.n)
@@ -254,6 +305,11 @@ async def test_a_split_view_is_seen_at_the_first_message_that_crosses(trio, evil
     await trio.cyd.chat.describe(topic="for ada")
     await trio.ben.until(lambda: trio.ben.chat.topic == "for ben")
     await trio.ada.until(lambda: trio.ada.chat.topic == "for ada")
+
+
+async def test_a_split_view_is_seen_at_the_first_message_that_crosses(trio, evil) -> None:
+    """An admin signs two records at one place, and the relay shows ben the other one."""
+    await signs_two(trio, evil)
     assert trio.ada.chat.code() != trio.ben.chat.code()
     assert trio.ben.warnings() == []
     await trio.ada.chat.send("crossing")

@@ -5,22 +5,26 @@ from collections.abc import Iterator
 
 import pytest
 from msgspec.structs import replace
+from nacl.secret import SecretBox
 
 from chaton.errors import Refused
-from chaton.identity.ids import ChainKey, Head
-from chaton.identity.statement import Seed, invite_signer
-from chaton.room.envelope import Envelope
+from chaton.identity.hashing import Person, keyed
+from chaton.identity.ids import BlobHash, BlobId, ChainKey, Head
+from chaton.identity.statement import Label, Seed, invite_signer
+from chaton.room.envelope import Envelope, Header
 from chaton.room.records import Info, Mute, Nick, Redact, Remove, Role
-from chaton.session.content import Action, Delete, Edit, React, Reply, Text
+from chaton.session.content import Action, Delete, Edit, File, React, Reply, Text
 from chaton.session.notices import Warned
 from chaton.vault.chain import ChainStatement, SendChain, message_key
 from chaton.vault.entropy import system_entropy
 from chaton.vault.info import seal_info
-from chaton.vault.keys import ChainSecret
-from chaton.vault.message import seal_message
+from chaton.vault.keys import ChainSecret, FileKey
+from chaton.vault.message import pad, seal_message, unpad
 from chaton.vault.parcel import KIND_NEED, Need
 from chaton.wire import frames
 from tests.adversary.conftest import enter
+from tests.adversary.evil_member import EvilMember
+from tests.adversary.salamander import for_two_keys, keystream
 from tests.session.test_text import FORBIDDEN
 
 
@@ -80,6 +84,43 @@ async def test_two_messages_of_one_index_are_one_to_everybody(trio) -> None:
         await person.warned("undecryptable")
         assert "heads" in person.shown()
         assert "tails" not in person.shown()
+
+
+async def test_a_ciphertext_that_opens_under_two_keys_is_read_under_one(trio) -> None:
+    """Cyd gives ada and ben two secrets of one chain, and seals to both at once: a file for ada, anything for ben."""
+    eve, signer, readers = trio.cyd.evil(), Seed(b"c" * 32), (trio.ada, trio.ben)
+    statement = replace_key(eve.chain().statement, signer)
+    secrets = [ChainSecret(raw * 32) for raw in (b"a", b"b")]
+    for reader, secret in zip(readers, secrets, strict=True):
+        await eve.give(SendChain(statement, signer, secret, 0), reader.identity)
+        await reader.until(lambda reader=reader: statement.id in reader.chat.room.reader.chains)
+    await eve.send(for_both(eve, statement, signer, [message_key(one, statement.id, 0).reveal() for one in secrets]))
+    for reader in readers:
+        await reader.caught_up()
+    assert [line.kind for line in trio.ada.chat.backlog()] == ["text", "text", "text", "file"]
+    assert [line.kind for line in trio.ben.chat.backlog()] == ["text", "text", "text"]
+    assert trio.ada.warnings() == []
+    assert trio.ben.warnings() == ["undecryptable"]
+
+
+def for_both(eve: EvilMember, statement: ChainStatement, signer: Seed, keys: list[bytes]) -> Envelope:
+    """One message that SecretBox opens under two keys; it can be bound to the first one only.
+
+    Two blocks are as they come. Under the first key they are part of the attachment's id and key, where any bytes do.
+    """
+    history, state = eve.room.view.history, eve.room.view.state
+    header = Header(state.room, statement.id, 0, state.n, state.head, history.s, history.last)
+    boxes = (keyed(keys[0], Person.ENCRYPT), keyed(keys[1], Person.ENCRYPT))
+    nonces = (number.to_bytes(24) for number in range(100_000))
+    nonce = next(one for one in nonces if keystream(boxes[0], one, 256)[-1] == keystream(boxes[1], one, 256)[-1])
+    file = File(BlobId(bytes(32)), FileKey(bytes(32)), BlobHash(bytes(32)), 9, "plan.txt", "for ada: ".ljust(124, "."))
+    padded = pad(eve.plain(file))
+    body = bytes(a ^ b for a, b in zip(padded, keystream(boxes[0], nonce, 256), strict=True))
+    made = for_two_keys(boxes, nonce, body, 2)
+    opened = [SecretBox(box).decrypt(made, nonce) for box in boxes]
+    assert len({unpad(plain) for plain in opened}) == 2
+    signed = header.encode() + keyed(keys[0], Person.COMMITMENT, header.encode()) + nonce + len(made).to_bytes(4) + made
+    return Envelope.decode(signed + signer.sign(Label.MESSAGE, signed))
 
 
 async def test_nobody_edits_or_deletes_what_another_said(trio) -> None:

@@ -154,6 +154,49 @@ async def test_a_parcel_told_again_changes_nothing(trio, evil) -> None:
     assert trio.ben.warnings() == []
 
 
+GOING_ON = {
+    "as it is": ["invalid-log"],
+    "in the first place": ["undecryptable"],
+    "behind rubbish": ["undecryptable"] * 4 + ["fork"],
+}
+
+
+@pytest.mark.parametrize("how", GOING_ON)
+async def test_who_is_told_nothing_more_sees_a_quiet_room_until_a_message_crosses(trio, evil, how: str) -> None:
+    """Ben is told no event any more, his own included; later the relay goes on from somewhere in the middle."""
+    held: list[frames.Event] = []
+
+    def hold(event):
+        held.append(event)
+        return []
+
+    evil.lie_about_events(trio.ben, hold)
+    before = trio.ben.shown()
+    for text in ("one", "two", "three"):
+        await trio.ada.chat.send(text)
+    trio.ben.chat.say("anybody?")
+    await trio.ada.sees("anybody?")
+    await trio.ben.caught_up()
+    assert len(held) == 4
+    assert trio.ben.shown() == before
+    assert trio.ben.warnings() == trio.ben.ends() == []
+    assert len(trio.ben.chat.room.outbox) == 1  # What ben himself has said stays unsent: that is all there is to see.
+    evil.lie_about_events(trio.ben, lambda event: go_on(event, held, how))
+    await trio.ada.chat.send("crossing")
+    await trio.ada.caught_up()
+    await trio.ben.caught_up()
+    assert trio.ben.shown() == before
+    assert trio.ben.warnings() == GOING_ON[how]
+    assert trio.ben.ends() == (["security"] if how == "as it is" else [])
+
+
+def go_on(event: frames.Event, held: list[frames.Event], how: str) -> list[frames.Event]:
+    """What is told again: the event with its number, with that of the first one held back, or with all places filled."""
+    if how == "in the first place":
+        return [replace(event, s=held[0].s)]
+    return [event] if how == "as it is" else [*(replace(one, body=b"rubbish") for one in held), event]
+
+
 @pytest.fixture
 async def honest(evil, tmp_path, monkeypatch):
     """Another relay, of another key, that does nothing evil."""

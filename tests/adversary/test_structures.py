@@ -13,7 +13,7 @@ from chaton.identity.login import Challenge, LoginAnswer
 from chaton.identity.statement import Label, Seed, verify
 from chaton.room.envelope import Envelope, Header
 from chaton.room.link import Link
-from chaton.room.records import open_record
+from chaton.room.records import Join, open_record
 from chaton.vault import parcel as parcels
 from chaton.vault.chain import ChainStatement, Grant
 from chaton.vault.parcel import KIND_CHAIN, Need, seal_parcel
@@ -125,6 +125,16 @@ def test_a_record_signed_under_another_label_is_refused(number: int) -> None:
     for label in set(Label) - {Label.RECORD}:
         with pytest.raises(BadSignature):
             open_record(body + seed.sign(label, body) + tail)
+
+
+def test_a_join_whose_invite_signed_under_another_label_is_refused() -> None:
+    case = next(case for case in load("records")["single"] if case["type"] == Join.TYPE)
+    raw, invite = bytes.fromhex(case["bytes"]), Seed(bytes.fromhex(case["invite_seed"]))
+    body, first = raw[:-128], raw[-128:-64]
+    assert body + first + invite.sign(Label.RECORD, body) == raw
+    for label in set(Label) - {Label.RECORD}:
+        with pytest.raises(BadSignature):
+            open_record(body + first + invite.sign(label, body))
 
 
 def test_a_character_changed_anywhere_in_a_link_is_refused() -> None:

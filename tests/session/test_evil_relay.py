@@ -4,8 +4,11 @@ import pytest
 from msgspec.structs import replace
 
 from chaton.errors import InvalidLog
-from chaton.identity.ids import Identity, RoomId
+from chaton.identity.bundle import parcel_recipient
+from chaton.identity.ids import BundleId, Identity, RoomId
 from chaton.identity.statement import Seed
+from chaton.limits import DAY_MS, HOUR_MS, MINUTE_MS
+from chaton.relay.hub.effects import Decision, Reply
 from chaton.room.link import Link
 from chaton.room.records import Join, Record, sign_record
 from chaton.session import acts
@@ -129,6 +132,65 @@ def test_a_fork_outlives_a_restart(trio: Trio) -> None:
     assert "anybody?" not in texts(trio.ada)
 
 
+def sent_by(person: Person) -> list[frames.Send]:
+    """All messages that a client sends from now on, whatever becomes of them."""
+    sent, relay = [], person.world.relay
+    hear = relay.hear
+
+    def listening(number: int, raw: bytes) -> None:
+        frame = decode_of_client(raw[PREFIX_BYTES:])
+        if number == person.connection and isinstance(frame, frames.Send):
+            sent.append(frame)
+        hear(number, raw)
+
+    relay.hear = listening
+    return sent
+
+
+def half_said(trio: Trio) -> None:
+    """Ben waits for the answer to his new chain's keys, and has sealed nothing yet."""
+    trio.ben.session.rooms[trio.room].sender.renew()
+    trio.ben.session.say(trio.room, Text("anybody?"), 9)
+    trio.ben.carry_out()
+
+
+def to_be_sent_again(trio: Trio) -> None:
+    """Ben was told to send his message again a little later."""
+    handle = trio.world.relay.hub.handle
+
+    def decide(session, frame, now):
+        if session.id == trio.ben.connection and isinstance(frame, frames.Send):
+            return Decision(now=[Reply(session.id, frames.Refused(frame.ref, "limited", "", 1_000, []))])
+        return handle(session, frame, now)
+
+    trio.world.relay.hub.handle = decide
+    trio.ben.session.say(trio.room, Text("anybody?"), 9)
+    trio.ben.carry_out()
+    trio.world.relay.hub.handle = handle
+
+
+@pytest.mark.parametrize("say_something", [half_said, to_be_sent_again])
+def test_what_was_said_before_a_fork_is_seen_is_not_sent_either(trio: Trio, say_something) -> None:
+    """It waits until the person goes on, over time and restarts: no relay has to refuse it."""
+    swap_two(trio)
+    trio.ada.session.say(trio.room, Text("the next"), 1)
+    trio.ada.carry_out()
+    say_something(trio)
+    sent = sent_by(trio.ben)
+    trio.world.settle()
+    assert warnings(trio.ben) == ["fork"]
+    trio.world.pass_time(2_000)
+    trio.ben.restart()
+    trio.world.settle()
+    trio.ben.session.say(trio.room, Text("nobody?"), 10)
+    trio.world.pass_time(2 * MINUTE_MS)
+    assert [entry.ref for entry in trio.ben.session.rooms[trio.room].outbox] == [9, 10]
+    assert sent == []
+    trio.ben.session.rooms[trio.room].inbox.excuse()
+    trio.world.settle()
+    assert len(sent) > 0
+
+
 @pytest.mark.parametrize("at", [4, 70, 100, 150, 240, 300, -1])
 def test_a_changed_byte_is_not_read(trio: Trio, at: int) -> None:
     def flip(event: frames.Event) -> list[frames.Event]:
@@ -222,6 +284,20 @@ def test_another_log_at_login_stops_the_room(trio: Trio) -> None:
     assert trio.ben.told(Ended)[0].code == "security"
 
 
+def test_another_last_record_at_login_stops_the_room(trio: Trio) -> None:
+    def twist(number: int, frame: frames.AnyRelayFrame) -> list[frames.AnyRelayFrame]:
+        if number == trio.ben.connection and isinstance(frame, frames.LogEnd):
+            other = trio.ada.session.rooms[trio.room].view.records[-1].raw
+            return [frames.RecordsPage(frame.ref, frame.n, [other[:-1] + bytes([other[-1] ^ 1])]), frame]
+        return [frame]
+
+    trio.ben.disconnect()
+    trio.world.relay.twist = twist
+    trio.ben.connect()
+    trio.world.settle()
+    assert trio.ben.told(Ended)[0].code == "security"
+
+
 def test_a_log_cut_short_at_login_is_not_believed(trio: Trio) -> None:
     trio.ben.disconnect()
     trio.ada.ask(trio.ada.session.act(trio.room, acts.info("renamed", None)))
@@ -262,6 +338,56 @@ def test_a_bundle_that_the_relay_made_is_not_sealed_to(trio: Trio) -> None:
     ]
     assert not any(one.to == trio.ben.identity for frame in posted for one in frame.parcels)
     assert "unreachable" in warnings(trio.cyd)
+
+
+def sealed_to(trio: Trio, person: Person) -> list[BundleId]:
+    """The bundles of somebody that the others have sealed to since the relay began to listen."""
+    heard = (decode_of_client(raw[PREFIX_BYTES:]) for raw in trio.world.relay.heard)
+    parcels = [one for frame in heard if isinstance(frame, frames.Parcels) for one in frame.parcels]
+    return [parcel_recipient(one.parcel) for one in parcels if one.to == person.identity]
+
+
+def hand_out(trio: Trio, raw: bytes) -> None:
+    """The relay has this bundle for whoever asks for some, and names it as newer than what was sealed to."""
+
+    def twist(_number: int, frame: frames.AnyRelayFrame) -> list[frames.AnyRelayFrame]:
+        if isinstance(frame, frames.BundleList):
+            return [replace(frame, bundles=[*frame.bundles, raw])]
+        if isinstance(frame, frames.ParcelsStored):
+            return [replace(frame, stale=[*frame.stale, raw])]
+        return [frame]
+
+    trio.world.relay.twist = twist
+    trio.world.relay.heard.clear()
+
+
+@pytest.mark.parametrize("days", [13, 15])
+def test_a_bundle_past_its_end_is_not_sealed_to(trio: Trio, days: int) -> None:
+    """Ben is away, and the relay hands out the last keys that he has published; before their end they are good."""
+    old = trio.ben.session.keyring.shown.bundle
+    trio.ben.disconnect()
+    hand_out(trio, old.raw)
+    trio.world.pass_time(days * DAY_MS)
+    say(trio.ada, trio.room, "who reads this?")
+    assert "who reads this?" in texts(trio.cyd)
+    assert set(sealed_to(trio, trio.ben)) == ({old.id} if days < 14 else set())
+    assert set(warnings(trio.ada)) == {"unreachable"}
+
+
+def test_older_keys_than_were_sealed_to_are_not_sealed_to_again(trio: Trio) -> None:
+    old = trio.ben.session.keyring.shown.bundle
+    trio.world.pass_time(HOUR_MS)
+    say(trio.ben, trio.room, "with newer keys")
+    new = trio.ben.session.keyring.shown.bundle
+    say(trio.ada, trio.room, "to the newer keys")
+    assert old.counter < new.counter
+    assert sealed_to(trio, trio.ben)[-1] == new.id
+    hand_out(trio, old.raw)
+    for person in (trio.ada, trio.cyd):
+        person.session.rooms[trio.room].sender.renew()
+        say(person, trio.room, "who reads this?")
+        assert set(warnings(person)) == {"unreachable"}
+    assert set(sealed_to(trio, trio.ben)) == {new.id}
 
 
 def test_garbage_parcels_are_dropped_without_an_answer(trio: Trio) -> None:
