@@ -58,7 +58,6 @@ class Incoming:
 
     def __init__(self, directory: Path, file: File) -> None:
         self._directory = directory
-        self._file = file
         self._name = file_name(file.name)
         with _judged():
             self._opener = Opener(file.key, file.hash, file.size)

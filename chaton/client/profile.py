@@ -200,18 +200,6 @@ class Profile:
         found = self._read("SELECT value FROM setting WHERE name = ?", (name,))
         return found[0][0] if found else None
 
-    def keep_setting(self, name: str, value: bytes | None) -> None:
-        """Keep a setting, or forget it.
-
-        Raises:
-            StoreError: The disk refuses.
-        """
-        with self._explained():
-            if value is None:
-                self._database.execute("DELETE FROM setting WHERE name = ?", (name,))
-            else:
-                self._database.execute(_SET, (name, value))
-
     # --- the key ---
 
     @property

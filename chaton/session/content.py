@@ -154,11 +154,10 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Something that this version cannot show: of an unknown kind, or malformed. It counts all the same."""
+    """Something that this version cannot show: of an unknown ``kind``, or malformed. It counts all the same."""
 
     KIND: ClassVar[int] = 0
     kind: int
-    malformed: bool
 
 
 Content: TypeAlias = Text | Action | Reply | Edit | Delete | React | File | Alive
@@ -196,11 +195,11 @@ def read_body(body: bytes) -> Content | Unreadable:
 def _content(number: int, body: bytes) -> Content | Unreadable:
     kind = _KINDS.get(number)
     if kind is None:
-        return Unreadable(number, malformed=False)
+        return Unreadable(number)
     try:
         return kind.decode(body)
     except Malformed:
-        return Unreadable(number, malformed=True)
+        return Unreadable(number)
 
 
 def _utf8(raw: bytes) -> str:

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from chaton.errors import InvalidLog, Malformed, ProtocolError, RecordRefused, Refused
-from chaton.identity.ids import Head, InviteKey, Nonce, Pin, RoomId
+from chaton.errors import InvalidLog, ProtocolError, RecordRefused, Refused
+from chaton.identity.ids import InviteKey, Nonce, Pin
 from chaton.identity.login import Challenge
 from chaton.identity.secret import InviteSeed
 from chaton.identity.statement import Label, Seed, invite_signer
@@ -213,11 +213,3 @@ def signed_join(room: Room, signer: Seed, nick: str, link: Link) -> Record:
     except RecordRefused as refusal:
         raise Refused("not-allowed", str(refusal)) from refusal
     return record
-
-
-def read_record(raw: bytes) -> tuple[RoomId, Head]:
-    """Which room a signed record from a file is for, and the head it makes; ``Malformed`` for anything else."""
-    record = Record.decode(raw)
-    if record.n == 0:
-        raise Malformed("a room is not made from a file")
-    return record.room, record.head

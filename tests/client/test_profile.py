@@ -303,16 +303,6 @@ def test_what_is_no_exported_identity(text):
         import_seed(text, "x")
 
 
-def test_settings(home):
-    with Profile.create(home) as made:
-        assert made.setting("draft") is None
-        made.keep_setting("draft", b"half a sen")
-        made.keep_setting("draft", b"half a sentence")
-        assert made.setting("draft") == b"half a sentence"
-        made.keep_setting("draft", None)
-        assert made.setting("draft") is None
-
-
 def test_erased_keys_leave_the_disk(home):
     """What is forgotten stands neither in the database nor in the log beside it, read with the key."""
     with Profile.create(home) as made:

@@ -8,10 +8,10 @@ from chaton.limits import DAY_MS, SECOND_MS
 from chaton.room.records import Genesis, Role, sign_record
 from chaton.session import acts
 from chaton.session.content import File, React, Text
-from chaton.session.errands import read_record, signed
+from chaton.session.errands import signed
 from chaton.session.notices import Ended, MemberChanged, Said, Sent, Warned
 from chaton.wire import frames
-from tests.session.test_refusals import cut_at, heard, refuse
+from tests.session.test_refusals import MOVED, cut_at, heard, refuse, twist
 from tests.session.world import Person, World, invite, joined, make_room, say, texts
 
 
@@ -104,7 +104,6 @@ def test_a_record_is_handed_in_as_it_was_signed(world: World) -> None:
     state = ada.session.room(room).view.state
     body = acts.ban(world.person("dan").identity, "")(ada.session.room(room))
     record = sign_record(body, seed=ada.seed, room=room, n=state.n + 1, prev=state.head, t=1)
-    assert read_record(record.raw) == (room, record.head)
     ada.ask(ada.session.hand_in(record.raw))
     assert ben.session.room(room).view.state.head == record.head
     with pytest.raises(Refused):
@@ -120,11 +119,35 @@ def test_a_record_that_was_handed_in_is_known_when_its_taking_is_told(world: Wor
     assert ada.session.room(room).view.state.head == record.head
 
 
+def test_who_has_a_turn_signs_at_the_head_that_the_relay_has(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    ada.ask(ada.session.act(room, acts.role(ben.identity, Role.ADMIN)))
+    twist(world, frames.Event, to=ben, into=lambda _event: [])
+    topic = ada.ask(ada.session.act(room, acts.info(None, "ada was here")))
+    refuse(world, frames.Submit, *[MOVED] * 4)
+    assert ben.ask(ben.session.act(room, acts.info(None, "ben too"))).n == topic.n + 1
+
+
+def test_who_kicks_somebody_and_is_kicked_gives_no_new_link(world: World, ada: Person, room: RoomId) -> None:
+    admin, ben = joined(world, ada, room, "admin"), joined(world, ada, room, "ben", uses=3)
+    ada.ask(ada.session.act(room, acts.role(admin.identity, Role.ADMIN)))
+    ticket = admin.session.begin(admin.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    admin.carry_out()
+    admin.disconnect()
+    ada.ask(ada.session.remove(room, acts.remove(admin.identity, "", ban=False)))
+    admin.connect()
+    world.settle()
+    removed = admin.answers[ticket]
+    assert (removed.lost.uses_left, removed.link) == (2, None)
+
+
 def test_a_room_is_not_made_from_a_file(world: World) -> None:
     genesis = Genesis(Head(bytes(32)), 0, 2, b"")
-    record = sign_record(genesis, seed=world.person("ada").seed, room=RoomId.zero(), n=0, prev=Head.zero(), t=0)
-    with pytest.raises(Malformed):
-        read_record(record.raw)
+    ada = world.person("ada")
+    record = sign_record(genesis, seed=ada.seed, room=RoomId.zero(), n=0, prev=Head.zero(), t=0)
+    with pytest.raises(Refused, match="not in this room"):
+        ada.ask(ada.session.hand_in(record.raw))
 
 
 def test_what_was_never_sealed_can_be_taken_back(world: World) -> None:

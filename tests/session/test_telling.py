@@ -182,7 +182,7 @@ def test_a_topic_is_told_apart_from_the_name(world: World) -> None:
         (Delete(MESSAGE), "delete"),
         (React(MESSAGE, add=True, emoji="x"), "react"),
         (File(BlobId(b"b" * 32), FileKey(b"k" * 32), BlobHash(b"h" * 32), 1, "x", ""), "file"),
-        (Unreadable(99, malformed=False), "unknown"),
+        (Unreadable(99), "unknown"),
     ],
 )
 def test_every_kind_has_its_word(content, word: str) -> None:
