@@ -14,6 +14,7 @@ from chaton.session.content import Text
 from chaton.session.notices import Ended, Rejected, Sent, Warned
 from chaton.session.sender import WINDOW
 from chaton.wire import frames
+from tests.session.test_refusals import heard
 from tests.session.world import START, Clock, Person, World, invite, joined, make_room, say, texts
 
 
@@ -58,6 +59,30 @@ def test_who_leaves_before_the_events_are_asked_for_is_out(world: World) -> None
     assert ben.told(Ended)[0].code == "left"
     with pytest.raises(Refused):
         ben.session.say(room, Text("anybody?"), 1)
+
+
+def test_what_is_said_by_one_who_is_out_by_the_log_is_handed_back(world: World) -> None:
+    """The relay has taken the LEAVE, and its event is not here yet."""
+    ada = world.person("ada")
+    room = make_room(ada)
+    ben = joined(world, ada, room, "ben")
+    late: list[frames.AnyRelayFrame] = []
+
+    def hold(number: int, frame: frames.AnyRelayFrame) -> list[frames.AnyRelayFrame]:
+        if number == ben.connection and isinstance(frame, frames.Event):
+            late.append(frame)
+            return []
+        return [frame]
+
+    world.relay.twist = hold
+    ben.ask(ben.session.act(room, acts.leave()))
+    say(ben, room, "one more thing", ref=3)
+    world.relay.twist = lambda _, frame: [frame]
+    for frame in late:
+        world.relay.tell(ben.connection, frame)
+    world.settle()
+    assert [(one.code, one.ref) for one in ben.told(Rejected)] == [("left", 3)]
+    assert texts(ada) == []
 
 
 def test_a_message_whose_key_cannot_be_had_is_announced(world: World) -> None:
@@ -242,6 +267,32 @@ def test_a_room_that_stops_hands_back_what_was_typed(world: World) -> None:
     stopped(world, ada, room)
     rejected = ada.told(Rejected)[0]
     assert (rejected.code, rejected.ref, rejected.text) == ("security", 3, "typed")
+
+
+def test_a_room_that_stops_while_a_record_is_under_way_stays_stopped(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    impossible = frames.Event(room, 99, START, 1, bytes(32), bytes(541))
+    world.relay.twist = lambda _, frame: [impossible, frame] if isinstance(frame, frames.Accepted) else [frame]
+    assert ada.ask(ada.session.act(room, acts.info("new", None))).n == 2
+    world.relay.twist = lambda _, frame: [frame]
+    for _ in range(2):
+        with pytest.raises(Refused):
+            ada.session.say(room, Text("anybody?"), 1)
+        ada.restart()
+        world.settle()
+
+
+def test_a_room_that_was_stopped_is_not_kept_up(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    invite(ada, room)
+    stopped(world, ada, room)
+    world.relay.heard.clear()
+    for _ in range(2):
+        world.pass_time(DAY_MS + MINUTE_MS)
+    assert not heard(world, frames.Submit)
+    assert not ada.session.rooms[room].outbox
 
 
 def test_an_owner_comes_back_into_a_room_that_was_stopped(world: World) -> None:

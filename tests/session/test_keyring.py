@@ -6,13 +6,22 @@ from chaton.errors import BundleRefused, ProtocolError
 from chaton.identity.bundle import Bundle
 from chaton.identity.ids import BundleId, Identity
 from chaton.identity.statement import Seed
-from chaton.limits import BUNDLE_KEY_GRACE_MS, BUNDLE_LIFE_GUEST_MS, BUNDLE_ROTATE_MS, DAY_MS
+from chaton.limits import (
+    BUNDLE_AHEAD_MS,
+    BUNDLE_KEY_GRACE_MS,
+    BUNDLE_LIFE_GUEST_MS,
+    BUNDLE_LIFE_MS,
+    BUNDLE_ROTATE_MS,
+    DAY_MS,
+    MINUTE_MS,
+)
 from chaton.session.context import Context
 from chaton.session.keyring import Keyring, Peers
 from chaton.session.memory import PeerEntry
+from chaton.vault.bundle import make_bundle
 from chaton.vault.entropy import system_entropy
 from tests.session.vectors import load
-from tests.session.world import World, joined, make_room, say
+from tests.session.world import Person, World, joined, make_room, say
 
 CASES = load("bundle")["accept"]
 NOW = 1_800_000_000_000
@@ -50,6 +59,27 @@ def test_a_newer_counter_in_a_message_retires_the_known_bundle() -> None:
     peers.learn(bundle.raw)
     peers.saw_counter(bundle.identity, case["now"] + 3_600_000)
     assert peers.usable(bundle.identity) is not None
+
+
+def bundle() -> Bundle:
+    return make_bundle(Seed(b"o" * 32), counter=NOW, expires=NOW + BUNDLE_LIFE_MS, entropy=system_entropy).bundle
+
+
+@pytest.mark.parametrize(("ahead_ms", "counts"), [(BUNDLE_AHEAD_MS, True), (BUNDLE_AHEAD_MS + 1, False)])
+def test_a_counter_in_a_message_counts_if_its_bundle_could_be_accepted(ahead_ms: int, counts: bool) -> None:
+    peers, known = Peers(context(), [], lambda _: True), bundle()
+    peers.learn(known.raw)
+    peers.saw_counter(known.identity, NOW + ahead_ms)
+    assert (peers.usable(known.identity) is None) is counts
+
+
+def test_a_message_that_names_known_keys_lets_no_others_of_their_counter_in() -> None:
+    peers, known = Peers(context(), [], lambda _: True), bundle()
+    peers.learn(known.raw)
+    peers.saw_counter(known.identity, NOW)
+    with pytest.raises(BundleRefused) as refusal:
+        peers.learn(bundle().raw)
+    assert refusal.value.reason == "rollback"
 
 
 def test_own_bundles_grow_are_replaced_hourly_and_their_keys_erased() -> None:
@@ -140,6 +170,28 @@ def test_new_keys_are_newer_than_all_that_the_relay_has_taken() -> None:
     assert ring.find(taken.id) is None
     shared.now = NOW
     assert ring.renew(guest=False).bundle.counter == taken.bundle.counter + 1
+
+
+def test_new_keys_are_newer_than_those_of_the_same_moment() -> None:
+    ring = Keyring(context(), [])
+    first, second = ring.renew(guest=False), ring.renew(guest=False)
+    assert second.bundle.counter == first.bundle.counter + 1
+    assert ring.current is second
+
+
+def test_one_who_has_no_keys_makes_some_though_the_relay_has_some() -> None:
+    """As of a profile that was lost, but for its identity."""
+    world = World()
+    ada = world.person("ada")
+    make_room(ada)
+    ada.disconnect()
+    world.clock.now += MINUTE_MS
+    again = Person(world, "again", ada.seed)
+    world.people.append(again)
+    again.connect()
+    world.settle()
+    assert again.session.arrival.settled
+    assert world.relay.hub.memory.bundles[ada.identity].row.counter == world.clock.now
 
 
 def test_that_the_relay_has_taken_ones_keys_is_kept() -> None:

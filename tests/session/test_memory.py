@@ -96,6 +96,23 @@ def test_what_an_entry_remembers_besides_is_added_at_its_end(kind: type[Entry]) 
     assert list(kind.__struct_fields__[: len(first)]) == first
 
 
+def test_where_an_entry_stands_in_a_profile_never_changes() -> None:
+    """What older profiles hold there is replaced, and forgotten, by its place."""
+    assert {entry.KIND: entry.place() for entry in ENTRIES} == {
+        "room": ROOM,
+        "record": ROOM + bytes([0, 0, 0, 3]),
+        "event": ROOM + bytes([0, 0, 0, 0, 0, 0, 0, 4]),
+        "recalled": ROOM + b"m" * 32,
+        "chain": b"c" * 32,
+        "held": ROOM + bytes([0, 0, 0, 0, 0, 0, 0, 4]),
+        "early": ROOM + ME + b"g" * 32,
+        "own-bundle": b"b" * 32,
+        "peer": ME,
+        "outbox": ROOM + bytes([0, 0, 0, 0, 0, 0, 0, 1]),
+        "fork": ROOM + bytes([0, 0, 0, 0, 0, 0, 0, 1]),
+    }
+
+
 def written(person: Person) -> bool:
     """Whether anything is written since the last time."""
     person.carry_out()

@@ -7,14 +7,24 @@ import pytest
 from msgspec.structs import replace
 
 from chaton.errors import ChainRefused
+from chaton.identity.bundle import PARCEL_BYTES
 from chaton.identity.ids import ChainId, Head, Identity, RoomId, Transcript
 from chaton.identity.statement import Seed
-from chaton.limits import BUNDLE_LIFE_MS, BUNDLE_ROTATE_MS, CHAINS_EARLY_MAX, DAY_MS, HELD_PER_CHAIN_MAX, RECORDS_MAX
+from chaton.limits import (
+    BUNDLE_LIFE_MS,
+    BUNDLE_ROTATE_MS,
+    CHAINS_EARLY_MAX,
+    DAY_MS,
+    HELD_PER_CHAIN_MAX,
+    PARCELS_PER_RECIPIENT_BYTES_MAX,
+    RECORDS_MAX,
+)
 from chaton.room.envelope import Header, message_id
-from chaton.session import acts, parcels, reader, sender
+from chaton.room.records import Role
+from chaton.session import acts, reader, sender
 from chaton.session.content import Text, read_body
 from chaton.session.keyring import Keyring, Peers
-from chaton.session.memory import EarlyEntry, HeldEntry, RecordEntry, decode_entry
+from chaton.session.memory import ChainEntry, EarlyEntry, HeldEntry, RecordEntry, decode_entry
 from chaton.session.notices import Ended, PresenceChanged, Said, Sent, Warned
 from chaton.session.reader import HeldMessage
 from chaton.vault.bundle import make_bundle
@@ -484,6 +494,21 @@ def test_of_several_faults_the_first_in_the_order_of_section_7_is_named(trio, fi
         assert outcome.plain == plain
 
 
+def swap_the_last_two(world: World, person: Person, first: int) -> None:
+    """Somebody who comes back is told event ``first`` behind the one that follows it, in each other's place."""
+    told: list[frames.Event] = []
+
+    def swap(event: frames.Event) -> list[frames.Event]:
+        told.append(event)
+        if event.s <= first:
+            return [event] if event.s < first else []
+        return [replace(told[-1], s=first), replace(told[-2], s=first + 1)]
+
+    twist(world, frames.Event, to=person, into=swap)
+    person.connect()
+    world.settle()
+
+
 def test_a_message_from_before_its_authors_join_is_not_read(trio) -> None:
     """The log is read first, so that the key of one who joined meanwhile is known before any event."""
     world, ada, _, cyd, room = trio
@@ -491,21 +516,25 @@ def test_a_message_from_before_its_authors_join_is_not_read(trio) -> None:
     dan = joined(world, ada, room, "dan")
     join_s = ada.session.room(room).view.history.s
     say(dan, room, "hello")
-    told: list[frames.Event] = []
-
-    def swap(event: frames.Event) -> list[frames.Event]:
-        told.append(event)
-        if event.s <= join_s:
-            return [event] if event.s < join_s else []
-        join, message = told[-2:]
-        return [replace(message, s=join_s), replace(join, s=message.s)]
-
-    twist(world, frames.Event, to=cyd, into=swap)
-    cyd.connect()
-    world.settle()
+    swap_the_last_two(world, cyd, join_s)
     assert texts(cyd) == []
     assert [(warning.code, warning.seq) for warning in cyd.told(Warned)] == [("undecryptable", join_s)]
     assert cyd.session.room(room).view.n == cyd.session.room(room).view.state.n
+
+
+def test_a_message_that_comes_before_a_record_that_it_names_is_of_another_history(trio) -> None:
+    """Ben knows the record, as it is his own, before its event; cyd has it from the log, before all events."""
+    world, ada, ben, cyd, room = trio
+    ada.ask(ada.session.act(room, acts.role(ben.identity, Role.ADMIN)))
+    cyd.disconnect()
+    twist(world, frames.Event, to=ben, into=lambda _event: [])
+    ben.ask(ben.session.act(room, acts.info(None, "new")))
+    record_s = ada.session.room(room).view.history.s
+    say(ben, room, "hello")
+    assert texts(ada) == ["hello"]
+    swap_the_last_two(world, cyd, record_s)
+    assert texts(cyd) == []
+    assert [(warning.code, warning.seq) for warning in cyd.told(Warned)] == [("fork", record_s)]
 
 
 def test_a_key_for_another_room_opens_nothing_here(trio) -> None:
@@ -530,6 +559,8 @@ def test_who_has_a_key_of_which_nothing_came_misses_nothing(trio) -> None:
     say(ada, room, "hello dan")
     assert texts(dan) == ["hello dan"]
     assert not dan.told(Warned)
+    has_key = [chain.id for chain in kept(dan, ChainEntry) if chain.secret is not None]
+    assert has_key == [ada.session.room(room).sender.chain.id]
 
 
 def test_what_was_pruned_before_the_next_chains_key_came_is_not_withheld(trio) -> None:
@@ -539,6 +570,18 @@ def test_what_was_pruned_before_the_next_chains_key_came_is_not_withheld(trio) -
     say(ben, room, "third")
     assert texts(cyd) == ["first", "third"]
     assert [warning.code for warning in cyd.told(Warned)] == ["gone", "pruned"]
+
+
+def test_what_was_pruned_explains_nothing_that_is_missing_later(trio) -> None:
+    world, _, ben, cyd, room = trio
+    miss_the_second(trio)
+    say(ben, room, "third")
+    refuse(world, frames.Send, ("limited", 0, ()))
+    for text in ("fourth", "fifth"):
+        ben.session.say(room, Text(text), 1)
+    world.settle()
+    assert texts(cyd) == ["first", "third", "fifth"]
+    assert [warning.code for warning in cyd.told(Warned)] == ["gone", "pruned", "withheld"]
 
 
 def test_what_was_said_before_the_room_was_closed_is_read_after_it(trio) -> None:
@@ -553,14 +596,13 @@ def test_what_was_said_before_the_room_was_closed_is_read_after_it(trio) -> None
     assert [ended.code for ended in cyd.told(Ended)] == ["closed"]
 
 
-def test_of_parcels_that_wait_for_the_logs_the_newest_are_kept(trio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_parcels_that_wait_for_the_logs_the_newest_are_kept_as_many_as_a_relay_may_store(trio) -> None:
     _, _, _, cyd, _ = trio
-    monkeypatch.setattr(parcels, "WAITING_MAX", 2)
     cyd.disconnect()
-    postbox = cyd.session.arrival.postbox
-    for token in range(4):
+    postbox, most = cyd.session.arrival.postbox, PARCELS_PER_RECIPIENT_BYTES_MAX // PARCEL_BYTES
+    for token in range(most + 2):
         postbox.put(frames.Parcel(token, b""))
-    assert [parcel.token for parcel in postbox.waiting] == [2, 3]
+    assert [parcel.token for parcel in postbox.waiting] == list(range(2, most + 2))
 
 
 @pytest.mark.parametrize("texts_after", [0, 1])

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from chaton.identity.ids import Identity, MessageId, RoomId
+from chaton.identity.ids import ChainId, Identity, MessageId, RoomId
 from chaton.identity.statement import Seed
 from chaton.limits import BATCH_MAX, BUNDLE_LIFE_MS, HOUR_MS, MINUTE_MS
 from chaton.relay.hub.effects import Decision, Reply
@@ -130,6 +130,31 @@ def test_what_follows_a_message_refused_for_good_is_not_sent_again(
     assert ada.told(Warned) == []
 
 
+def test_what_came_back_though_its_answer_was_lost_counts_as_sent(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    """Otherwise the next chain would say that it was refused, and readers would be warned of the relay."""
+    say(ada, room, "one")
+    ada.session.say(room, Text("two"), 2)
+    ada.carry_out()
+    ada.disconnect()
+    ada.connect()
+    world.settle()
+    ada.session.room(room).sender.renew()
+    say(ada, room, "three", ref=3)
+    assert texts(ben) == ["one", "two", "three"]
+    assert not ben.told(Warned)
+
+
+def test_a_chain_says_which_was_before_it_and_how_much_of_that_was_used(ada: Person, ben: Person, room: RoomId) -> None:
+    for text in ("one", "two"):
+        say(ada, room, text)
+    ada.session.room(room).sender.renew()
+    say(ada, room, "three")
+    statements = [known.statement for known in ben.session.room(room).reader.chains.values()]
+    assert [(one.prev, one.prev_count) for one in statements] == [(ChainId.zero(), 0), (statements[0].id, 2)]
+
+
 @pytest.mark.parametrize(
     ("content", "text"), [(Text("hello"), "hello"), (Answer(MESSAGE, "yes"), "yes"), (React(MESSAGE, add=True, emoji="x"), "")]
 )  # fmt: skip
@@ -190,6 +215,19 @@ def test_a_key_is_asked_for_once_a_minute(world: World, ada: Person, ben: Person
         world.pass_time(passed_ms)
         parcels = [one for frame in heard(world, frames.Parcels) for one in frame.parcels]
         assert [one.to for one in parcels].count(ada.identity) == asked
+
+
+def test_who_has_no_keys_that_others_could_seal_to_names_none_and_asks_for_none(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    """As under a clock that is wrong from the first day."""
+    twist(world, frames.Welcome, into=lambda welcome: [replace(welcome, now=welcome.now - 11 * MINUTE_MS)])
+    cyd = joined(world, ada, room, "cyd")
+    say(ben, room, "not for cyd")
+    assert [warning.code for warning in cyd.told(Warned)] == ["clock", "waiting"]
+    say(cyd, room, "what time is it?")
+    assert texts(ada) == ["not for cyd", "what time is it?"]
+    assert ada.session.peers.entry(cyd.identity).counter == 0
 
 
 def test_keys_of_one_that_are_none_keep_nobody_else_from_being_reached(

@@ -8,6 +8,7 @@ from chaton.identity.ids import RoomId
 from chaton.limits import BUNDLE_LIFE_GUEST_MS, BUNDLE_LIFE_MS, BUNDLE_ROTATE_MS, DAY_MS, HOUR_MS, MINUTE_MS
 from chaton.room.link import Link
 from chaton.room.records import Role
+from chaton.room.state import direct_room
 from chaton.session import acts
 from chaton.session.content import Delete, Edit, React, Reply, Text
 from chaton.session.memory import RoomEntry
@@ -24,6 +25,7 @@ from chaton.session.notices import (
     Warned,
 )
 from chaton.wire import frames
+from tests.session.test_refusals import heard
 from tests.session.world import Person, World, invite, joined, make_room, say, texts
 
 
@@ -167,6 +169,21 @@ def test_a_pending_one_restarts_and_is_admitted(world: World) -> None:
     assert texts(ben) == ["for ben"]
 
 
+def test_what_happens_in_a_room_is_not_the_end_for_one_who_waits(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada, approve=True)
+    ben = world.person("ben")
+    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
+    world.settle()
+    ada.ask(ada.session.act(room, acts.info(None, "ben waits")))
+    ben.restart()
+    world.settle()
+    assert not ben.told(Ended)
+    ada.ask(ada.session.act(room, acts.admit(ben.identity)))
+    say(ada, room, "for ben")
+    assert texts(ben) == ["for ben"]
+
+
 def test_direct_messages(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)
@@ -292,18 +309,20 @@ def test_a_sender_waits_for_the_removal_that_the_relay_knows_already(world: Worl
     assert not ada.told(Warned)
 
 
-def test_what_waits_when_one_is_kicked_is_handed_back(world: World) -> None:
+@pytest.mark.parametrize("code", ["kicked", "closed"])
+def test_what_waits_when_the_room_is_over_is_handed_back(world: World, code: str) -> None:
     ada = world.person("ada")
     room = make_room(ada)
     ben = joined(world, ada, room, "ben")
     ben.disconnect()
     ben.session.say(room, Text("never sent"), 4)
     ben.carry_out()
-    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    over = acts.close(None) if code == "closed" else acts.remove(ben.identity, "", ban=False)
+    ada.ask(ada.session.act(room, over))
     ben.restart()
     world.settle()
     rejected = ben.told(Rejected)[0]
-    assert (rejected.code, rejected.ref, rejected.text) == ("kicked", 4, "never sent")
+    assert (rejected.code, rejected.ref, rejected.text) == (code, 4, "never sent")
     assert not ben.session.rooms[room].outbox
 
 
@@ -512,6 +531,7 @@ def test_a_bot_posts_and_never_reads(world: World) -> None:
     say(ada, room, "thanks, bot")
     assert texts(ada) == ["disk 91%", "thanks, bot"]
     assert texts(bot) == ["disk 91%"]
+    assert not bot.told(Warned)
 
 
 def test_a_bot_goes_on_after_a_restart(world: World, ada: Person, ben: Person, room: RoomId) -> None:
@@ -682,6 +702,17 @@ def test_who_is_out_of_one_room_keeps_up_the_others(world: World) -> None:
     assert not ben.session.room(own).view.state.invites
 
 
+def test_nothing_is_asked_about_a_room_that_one_was_put_out_of(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    world.relay.heard.clear()
+    ben.restart()
+    world.settle()
+    assert ben.session.arrival.settled
+    assert not heard(world, frames.Log)
+
+
 def test_who_waits_for_a_room_that_is_over_is_told(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)
@@ -703,6 +734,16 @@ def test_a_direct_room_is_ready_when_it_is_told(world: World) -> None:
         ada.carry_out()
         ada.listen()
     assert ada.session.room(ada.answers[ticket]).caught_up
+
+
+def test_a_direct_room_with_somebody_met_where_one_is_out_is_passed_over(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    direct = direct_room(ada.identity, ben.identity)
+    world.relay.tell(ben.connection, frames.DirectRoom(direct, ada.identity, 0))
+    world.settle()
+    assert direct not in ben.session.rooms
 
 
 def test_who_is_known_by_a_direct_room_alone_has_no_name(world: World) -> None:

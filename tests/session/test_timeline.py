@@ -44,6 +44,7 @@ def test_a_redaction_that_came_before_its_message_hides_nothing_from_one_who_is_
     say(ben, room, "here it is")
     (waits,) = ben.session.room(room).outbox
     ada.ask(ada.session.act(room, acts.redact(waits.id)))
+    assert not cyd.told(Redacted)
     world.pass_time(1_000)
     assert texts(cyd) == ["here it is"]
     ada.ask(ada.session.remove(room, acts.remove(cyd.identity, "", ban=False)))
