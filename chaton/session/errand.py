@@ -106,8 +106,8 @@ class Desk:
                 self._close_log(running)
         errand.close()
 
-    def answer(self, frame: AnyRelayFrame) -> bool:
-        """Hand an answer to whoever asked; False if nobody did, as for a question given up.
+    def answer(self, frame: AnyRelayFrame) -> None:
+        """Hand an answer to whoever asked; one to a question that was given up is passed over.
 
         Raises:
             Malformed: It is no answer to what was asked.
@@ -115,10 +115,10 @@ class Desk:
         ref = getattr(frame, "ref", None)
         running = self._asked.get(ref) if ref is not None else None
         if running is None:
-            return False
+            return
         if isinstance(frame, frames.RecordsPage) and running.reading is not None:
             self._turn_page(running, running.reading, frame)
-            return True
+            return
         if not isinstance(frame, frames.Refused | running.expects):
             raise Malformed(f"the relay answered with {type(frame).__name__} instead of {running.expects.__name__}")
         del self._asked[frame.ref]  # type: ignore[union-attr]
@@ -129,7 +129,6 @@ class Desk:
             self._step(running, LogTold(reading.pages, frame), None)
         else:
             self._step(running, frame, None)
-        return True
 
     def _turn_page(self, running: _Running, reading: _Reading, page: frames.RecordsPage) -> None:
         reading.read += len(page.records)

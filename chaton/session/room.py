@@ -159,7 +159,7 @@ class Room:
             self.context.tell(LinkWanted(self.view.room, lost.uses_left, lost.expires, int(lost.flags), by))
 
     def _pass_record(self, event: frames.Event) -> None:
-        if self.view.n == self.view.state.n or self.view.state.direct:
+        if self.view.n == self.view.state.n:
             self.fold([event.body])
         record = self.view.pass_record(event.body)
         self._keep_event(event, record.head, frames.KIND_RECORD)

@@ -271,7 +271,7 @@ class Session:
             detail = f"what this profile kept of the room {entry.room.short} does not read: {broken}"
             self.context.tell(Warned(entry.room, "damaged", clean_line(detail)))
 
-    def _handle(self, handler: Callable[[Any], object], frame: AnyRelayFrame) -> None:
+    def _handle(self, handler: Callable[[Any], None], frame: AnyRelayFrame) -> None:
         try:
             handler(frame)
         except Malformed as broken:
@@ -345,7 +345,7 @@ class Session:
         """An admin's client takes back expired invites, and lets a quiet room hear from it once a day (§§2, 7)."""
         member, now = room.member, self.context.now
         state = room.view.state
-        if member is None or member.role < Role.ADMIN or not room.caught_up or state.direct or state.closed:
+        if member is None or member.role < Role.ADMIN or not room.caught_up or state.closed:
             return
         for invite in state.invites.values():
             if invite.expires < now:
