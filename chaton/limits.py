@@ -51,6 +51,7 @@ EARLY_PER_ROOM_MAX = 2 * 1_024  # of all senders, who need not be members: their
 PAD_MIN = 256
 PAD_MAX = 64 * 2**10
 ENVELOPE_BYTES_MAX = PAD_MAX + 285
+SHOWN_AFTER_MS = MINUTE_MS  # An own message that the relay has taken and shows later than that is told.
 HELD_PER_CHAIN_MAX = 64
 HELD_PER_ROOM_MAX = 256
 EMOJI_BYTES_MAX = 32

@@ -19,6 +19,7 @@ from chaton.limits import (
     MINUTE_MS,
     NEED_INTERVAL_MS,
     SECOND_MS,
+    SHOWN_AFTER_MS,
     TEXT_BYTES_MAX,
 )
 from chaton.room.envelope import Header
@@ -52,7 +53,8 @@ class Sender:
         unreachable: Who cannot be given it, and when that was tried last.
         answered: Who asked for it and was answered, and when.
         asked: Chains whose key was asked for, and when.
-        under_way: Numbers of outbox entries that the relay has not answered yet; ``accepted`` those it has.
+        under_way: Numbers of outbox entries that the relay has not answered yet; ``accepted`` those it has, and when.
+        missed: Whether the person knows that some of the latter are not shown.
         paused_at: When the relay asked to wait for ``paused_ms``; ``paused_epoch``: or as soon as the room has
             left this epoch, which the relay knows to be over before its event is here.
         is_open: Whether messages may go out now: connected, caught up, not forked, not closed.
@@ -74,6 +76,7 @@ class Sender:
     asked: dict[ChainId, int] = field(default_factory=dict)
     under_way: set[int] = field(default_factory=set)
     accepted: dict[int, int] = field(default_factory=dict)
+    missed: bool = False
     paused_at: int = 0
     paused_ms: int = 0
     paused_epoch: int = -1
@@ -130,6 +133,14 @@ class Sender:
             self.outbox.remove(entry)
             self.context.forget(entry)
         return entry
+
+    def miss(self) -> None:
+        """Tell, once, that the relay has taken what one has said and does not show it."""
+        late = any(self.context.now - at >= SHOWN_AFTER_MS for at in self.accepted.values())
+        if late and not self.missed:
+            detail = "the relay has taken what you said and does not show it: it is slow, or holds this room back"
+            self.context.tell(Warned(self.view.room, "held-back", clean_line(detail)))
+        self.missed = late
 
     def need(self, asker: Identity, need: Need) -> None:
         """Answer a member who lacks a chain with the present state of the live one, at most once a minute (§5)."""
@@ -283,12 +294,12 @@ class Sender:
         answer = yield frames.Send(0, self.view.room, entry.envelope)
         return answer
 
-    def _decided(self, entry: OutboxEntry, answer: Any, error: ChatonError | None) -> None:
+    def _decided(self, entry: OutboxEntry, _answer: Any, error: ChatonError | None) -> None:
         self.under_way.discard(entry.number)
         if isinstance(error, Interrupted) or entry not in self.outbox:
             return
         if error is None:
-            self.accepted[entry.number] = answer.s
+            self.accepted[entry.number] = self.context.now
             self._count(entry)
         else:
             assert isinstance(error, Refused)
@@ -334,6 +345,7 @@ class Sender:
 
     def _give_up(self, entry: OutboxEntry, refusal: Refused) -> None:
         self.outbox.remove(entry)
+        self.accepted.pop(entry.number, None)
         self.context.forget(entry)
         self.chain = None  # Its index is used and will never be seen: the next chain says where this one ended.
         content = Plaintext.decode(entry.body[:1] + bytes(16) + entry.body[1:]).content

@@ -121,6 +121,7 @@ class Session:
         self.keyring.erase_replaced()
         for room in self.rooms.values():
             room.sender.pump()
+            room.sender.miss()
         if self.arrival.settled and not self.context.recent(self._last_round, ROUND_MS):
             self._last_round = now
             self.arrival.publish_if_due()

@@ -67,6 +67,26 @@ def test_a_skipped_event_stops_the_room(trio: Trio) -> None:
     assert "next" not in texts(trio.ben)
 
 
+def test_who_is_told_nothing_more_learns_it_from_an_own_message(trio: Trio) -> None:
+    trio.lie_to(trio.ben, lambda _event: [])
+    say(trio.ada, trio.room, "hidden from ben")
+    say(trio.ben, trio.room, "is anybody here?")
+    trio.world.pass_time(MINUTE_MS - 1)
+    assert warnings(trio.ben) == []
+    for _ in range(2):
+        trio.world.pass_time(MINUTE_MS)
+    assert warnings(trio.ben) == ["held-back"]
+    assert texts(trio.ada)[-1] == "is anybody here?"
+
+
+def test_who_is_out_misses_nothing_of_what_was_said_before(trio: Trio) -> None:
+    trio.lie_to(trio.ben, lambda event: [event] if event.kind == frames.KIND_RECORD else [])
+    say(trio.ben, trio.room, "last words")
+    trio.ben.session.rooms[trio.room].end("kicked", "")
+    trio.world.pass_time(2 * MINUTE_MS)
+    assert warnings(trio.ben) == []
+
+
 def renumber(shift: int):
     return lambda event: [replace(event, s=event.s + shift)]
 
