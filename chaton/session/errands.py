@@ -42,7 +42,7 @@ def fetch_log(room: Room) -> Errand[None]:
         InvalidLog: It is no log, or another one than was shown before.
     """
     end: frames.LogEnd = yield Pages(frames.Log(0, room.view.room, room.view.state.n), room.fold)
-    if room.view.state.n < end.n or room.view.state.head_at(end.n) != end.head:
+    if room.view.state.head_at(end.n) != end.head:
         raise InvalidLog("the relay's log does not lead to the head that it names")
     room.log_current = True
 

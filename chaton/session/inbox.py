@@ -158,8 +158,8 @@ class Inbox:
             self.entry.claimants.append(claimant)
         self.context.keep(self.entry)
         self.context.keep(ForkEntry(room=self.view.room, s=s, at=self.context.now, evidence=evidence))
-        seat = self.view.register.seats.get(claimant)
-        who = self.teller.called(seat.identity) if seat else "somebody"
+        # In a direct room both memberships have one name.
+        who = self.teller.called(self.entry.peer or self.view.register.seats[claimant].identity)
         detail = f"{who} holds another history of this room: the relay shows people different things, or {who} lies; "
         self._warn("fork", detail + "sending is stopped until you compare codes (/verify) and go on (/verify ok)", s)
 
@@ -216,6 +216,7 @@ class Inbox:
         self.reader.take_over(earlier.reader, same=same)
         self._keep_chains(self.reader.touched())
         self._forget_dropped()
+        self.judge_early()
 
     def _forget_places(self, last: int) -> None:
         """All events of this membership will be told again, maybe in other places than they had up to ``last``."""

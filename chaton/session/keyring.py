@@ -167,7 +167,7 @@ class Peers:
     def usable(self, identity: Identity, at_least: int = 0) -> Bundle | None:
         """The bundle to seal to now, if one is known that is not expired nor older than what was seen."""
         entry = self._entries.get(identity)
-        if entry is None or not entry.bundle:
+        if entry is None:
             return None
         bundle = self._bundles.get(identity)
         try:

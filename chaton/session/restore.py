@@ -108,7 +108,7 @@ def _view(context: Context, entry: RoomEntry, memory: RoomMemory) -> View:
     if entry.peer is not None:
         view = View.of_pair(context.me, entry.peer)
     else:
-        history = History(entry.first_s, Transcript(entry.first_t or bytes(32)))
+        history = History(entry.first_s, Transcript(entry.first_t))
         raws = [record.raw for record in memory.records]
         view = View.of_log(context.me, raws, history, entry.first_n, trusted=True)
     for event in memory.events:

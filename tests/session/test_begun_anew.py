@@ -14,7 +14,7 @@ from chaton.relay.store.base import Write
 from chaton.relay.store.memory import MemoryStore
 from chaton.room.link import Link
 from chaton.session import acts
-from chaton.session.memory import ChainEntry, EventEntry, HeldEntry, RecalledEntry
+from chaton.session.memory import ChainEntry, EarlyEntry, EventEntry, HeldEntry, RecalledEntry
 from chaton.session.notices import Warned
 from chaton.wire import frames
 from tests.session.test_bad_days import stopped
@@ -215,6 +215,22 @@ def test_what_waited_for_a_key_waits_anew(trio: Trio) -> None:
     assert not entries(trio.ben, HeldEntry)
 
 
+def test_a_key_that_came_early_still_waits_for_the_log(trio: Trio) -> None:
+    link = invite(trio.ada, trio.room)
+    trio.lie_to(trio.ben, lambda _event: [])
+    trio.ada.ask(trio.ada.session.act(trio.room, acts.info(None, "ben does not hear of this")))
+    trio.cyd.session.room(trio.room).sender.renew()
+    say(trio.cyd, trio.room, "hello")
+    assert kept(trio.ben, EarlyEntry)
+    trio.honest()
+    stopped(trio.world, trio.ben, trio.room)
+    twist(trio.world, frames.RecordsPage, to=trio.ben, into=lambda page: [replace(page, records=page.records[:-1])])
+    back(trio.ben, trio.room, link)
+    assert lines(trio.ben, trio.room) == lines(trio.ada, trio.room)
+    assert not kept(trio.ben, EarlyEntry)
+    assert [warning.code for warning in trio.ben.told(Warned)] == ["invalid-log"]
+
+
 def test_another_membership_recalls_nothing_of_the_one_before() -> None:
     world = World()
     backups = Backups(world)
@@ -244,10 +260,11 @@ def test_what_could_not_be_read_is_told_of_at_its_new_place(trio: Trio) -> None:
     say(trio.cyd, trio.room, "after it")
     link = invite(trio.ada, trio.room)
     back(trio.ben, trio.room, link)
-    stopped(trio.world, trio.ben, trio.room)
-    back(trio.ben, trio.room, link)
     (told,) = [warning for warning in trio.ben.told(Warned) if warning.code == "undecryptable"]
     assert told.seq == there.s == given_up.s + 1
+    stopped(trio.world, trio.ben, trio.room)
+    back(trio.ben, trio.room, link)
+    assert [warning for warning in trio.ben.told(Warned) if warning.code == "undecryptable"] == [told]
 
 
 def test_what_was_not_told_again_yet_is_there_after_a_second_time(trio: Trio) -> None:
@@ -285,3 +302,21 @@ def test_a_key_that_comes_after_all_was_told_again_is_spent_if_a_newer_one_was_u
     trio.world.settle()
     assert state(trio.ben, trio.room) == state(trio.ada, trio.room)
     assert [chain.secret for chain in kept(trio.ben, ChainEntry) if chain.id == old] == [None]
+
+
+@pytest.mark.parametrize("restarts", [0, 1])
+def test_a_key_that_came_early_opens_what_it_is_for_once_the_log_is_read_anew(trio: Trio, restarts: int) -> None:
+    link = invite(trio.ada, trio.room)
+    trio.lie_to(trio.ben, lambda _event: [])
+    trio.ada.ask(trio.ada.session.act(trio.room, acts.info(None, "ben does not hear of this")))
+    trio.cyd.session.room(trio.room).sender.renew()
+    say(trio.cyd, trio.room, "hello")
+    trio.honest()
+    stopped(trio.world, trio.ben, trio.room)
+    for _ in range(restarts):
+        trio.ben.restart()
+        trio.world.settle()
+    back(trio.ben, trio.room, link)
+    assert lines(trio.ben, trio.room) == lines(trio.ada, trio.room)
+    assert not kept(trio.ben, EarlyEntry)
+    assert [warning.code for warning in trio.ben.told(Warned)] == ["invalid-log"]

@@ -221,6 +221,13 @@ def test_the_first_message_of_a_direct_room_is_told_once(world: World, ada: Pers
             assert [entry.state for entry in messages(person)] == ["own" if person is ada else "opened"]
 
 
+def test_the_first_message_of_a_direct_room_counts_as_new(ada: Person, ben: Person, room: RoomId) -> None:
+    direct = ada.ask(ada.session.direct(ben.identity))
+    say(ada, direct, "psst")
+    its = ben.session.room(direct)
+    assert [str(said.text) for said in its.timeline.backlog(its.entry.read_s)] == ["psst"]
+
+
 def test_where_nothing_was_lost_nothing_is_said_to_be(ada: Person, ben: Person, room: RoomId) -> None:
     say(ada, room, "hello")
     for person, state in ((ada, "own"), (ben, "opened")):
@@ -233,3 +240,11 @@ def test_the_backlog_begins_behind_an_event(ada: Person, ben: Person, room: Room
         say(ada, room, text)
     timeline = ben.session.room(room).timeline
     assert [str(said.text) for said in timeline.backlog(ben.told(Said)[0].seq)] == ["two", "three"]
+
+
+def test_a_fork_of_a_direct_room_names_the_other_one(world: World, ada: Person, ben: Person, room: RoomId) -> None:
+    direct = ada.ask(ada.session.direct(ben.identity))
+    say(ada, direct, "psst")
+    post(world, ada.seed, ben, direct, (KIND_CHAIN, grant_of(ada, direct, head=Head(bytes(32))).encode()))
+    (warning,) = ben.told(Warned)
+    assert warning.detail.startswith("ada holds another history of this room")

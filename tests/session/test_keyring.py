@@ -155,6 +155,15 @@ def test_a_clock_set_back_ends_no_keys_that_the_relay_has_taken() -> None:
     assert ring.find(first.id) is first
 
 
+@pytest.mark.parametrize(("ahead_ms", "due"), [(BUNDLE_AHEAD_MS, False), (BUNDLE_AHEAD_MS + 1, True)])
+def test_keys_from_ahead_are_made_anew_where_nobody_would_take_them(ahead_ms: int, due: bool) -> None:
+    shared = context()
+    ring = Keyring(shared, [])
+    ring.renew(guest=False)
+    shared.now -= ahead_ms
+    assert ring.due() is due
+
+
 def test_new_keys_are_newer_than_all_that_the_relay_has_taken() -> None:
     """Also once those are erased, and what replaced them was made by a clock that was ahead."""
     shared = context()

@@ -118,6 +118,15 @@ def test_a_mods_kick_tells_admins_of_the_lost_link(world: World) -> None:
     assert [[wanted.uses for wanted in one.told(LinkWanted)] for one in (ada, admin, mod)] == [[2], [2], []]
 
 
+def test_an_admins_kick_asks_no_other_admin_for_a_link(world: World, ada: Person, room: RoomId) -> None:
+    admin = joined(world, ada, room, "admin")
+    ada.ask(ada.session.act(room, acts.role(admin.identity, Role.ADMIN)))
+    ben = joined(world, ada, room, "ben", uses=3)
+    removed = admin.ask(admin.session.remove(room, acts.remove(ben.identity, "", ban=False)))
+    assert removed.link is not None
+    assert [one.told(LinkWanted) for one in (ada, admin)] == [[], []]
+
+
 def test_mute_roles_and_rights(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)
@@ -599,6 +608,15 @@ def test_an_admin_lets_a_quiet_room_hear_from_it_once_a_day(world: World) -> Non
     world.pass_time(MINUTE_MS)
     assert ada.session.rooms[room].view.history.s == before + 1
     assert texts(ben) == texts(ada) == []
+    assert [sent.ref for sent in ada.told(Sent)] == [0], "no request of a person waits for it"
+
+
+def test_a_room_is_not_quiet_where_its_admin_has_spoken_within_a_day(world: World, ada: Person, room: RoomId) -> None:
+    for _ in range(2):
+        say(ada, room, "still here")
+        before = ada.session.room(room).view.history.s
+        world.pass_time(DAY_MS - HOUR_MS)
+    assert ada.session.room(room).view.history.s == before
 
 
 def test_a_clone_is_noticed(world: World) -> None:

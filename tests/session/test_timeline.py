@@ -11,7 +11,7 @@ from chaton.session.notices import Redacted, Said
 from chaton.session.thread import Post, Result, Thread
 from chaton.wire import frames
 from tests.session.test_inbox import again, backlog
-from tests.session.test_refusals import refuse
+from tests.session.test_refusals import honest, refuse, twist
 from tests.session.world import Person, World, joined, say, texts
 
 LINE = MessageId(b"m" * 32)
@@ -34,6 +34,37 @@ def test_a_mod_hides_what_one_of_a_lower_rank_has_said_and_nothing_else(
         assert len(person.told(Redacted)) == hides
         again(person)
         assert backlog(person, room) == ([] if hides else ["mine"])
+
+
+def test_what_an_admin_has_said_may_be_hidden_by_a_mod_once_they_are_out(ada: Person, room: RoomId) -> None:
+    mod, cyd = (joined(ada.world, ada, room, name) for name in ("mod", "cyd"))
+    ada.ask(ada.session.act(room, acts.role(mod.identity, Role.MOD)))
+    ada.ask(ada.session.act(room, acts.role(cyd.identity, Role.ADMIN)))
+    say(cyd, room, "mine")
+    cyd.ask(cyd.session.act(room, acts.leave()))
+    mod.ask(mod.session.act(room, acts.redact(mod.told(Said)[0].id)))
+    for person in (ada, mod):
+        assert len(person.told(Redacted)) == 1
+        again(person)
+        assert backlog(person, room) == []
+
+
+def test_what_one_has_said_and_hears_of_after_leaving_is_hidden_all_the_same(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    late: list[frames.Event] = []
+    twist(world, frames.Event, to=ben, into=lambda event: late.append(event) or [])
+    say(ben, room, "mine")
+    ada.ask(ada.session.act(room, acts.redact(ada.told(Said)[0].id)))
+    ben.ask(ben.session.act(room, acts.leave()))
+    honest(world)
+    for event in late:
+        world.relay.tell(ben.connection, event)
+    world.settle()
+    assert len(ben.told(Redacted)) == 1
+    for _ in range(2):
+        assert ben.session.rooms[room].timeline.backlog() == []
+        again(ben)
 
 
 def test_a_redaction_that_came_before_its_message_hides_nothing_from_one_who_is_out(
