@@ -252,6 +252,17 @@ def test_an_errand_that_is_given_up_asks_nothing_more(world: World) -> None:
     assert ada.ask(ada.session.in_step(room)) is ada.session.room(room)
 
 
+def test_what_an_errand_had_asked_before_it_was_given_up_happens_without_an_answer(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada)
+    ticket = ada.session.begin(ada.session.act(room, acts.info("new", None)))
+    ada.carry_out()
+    ada.session.give_up(ticket)
+    world.settle()
+    assert ticket not in ada.answers
+    assert ada.session.room(room).teller.name == "new"
+
+
 def test_a_nick_that_does_not_open_is_shown_as_none(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)

@@ -1,6 +1,7 @@
 """Accepting others' bundles, against the vectors."""
 
 import pytest
+from msgspec.structs import replace
 
 from chaton.errors import BundleRefused, ProtocolError
 from chaton.identity.bundle import Bundle
@@ -18,8 +19,11 @@ from chaton.limits import (
 from chaton.session.context import Context
 from chaton.session.keyring import Keyring, Peers
 from chaton.session.memory import PeerEntry
+from chaton.session.notices import Warned
 from chaton.vault.bundle import make_bundle
 from chaton.vault.entropy import system_entropy
+from chaton.wire import frames
+from tests.session.test_refusals import twist
 from tests.session.vectors import load
 from tests.session.world import Person, World, joined, make_room, say
 
@@ -224,3 +228,27 @@ def test_older_keys_than_a_message_named_are_refused_after_a_restart_too() -> No
     with pytest.raises(BundleRefused) as refusal:
         ben.session.peers.learn(older.raw)
     assert refusal.value.reason == "rollback"
+
+
+def test_keys_that_fall_due_while_one_is_offline_are_shown_at_the_next_login() -> None:
+    world = World()
+    ada = world.person("ada")
+    ada.disconnect()
+    world.pass_time(BUNDLE_ROTATE_MS)
+    ada.connect()
+    world.settle()
+    assert world.relay.hub.memory.bundles[ada.identity].row.counter == world.clock.now
+
+
+def test_older_keys_of_ones_own_that_a_relay_still_has_are_nobody_elses() -> None:
+    """As after the relay was put back from a backup; one has erased them since."""
+    world = World()
+    ada = world.person("ada")
+    older = ada.session.keyring.shown
+    world.pass_time(BUNDLE_ROTATE_MS)
+    world.pass_time(BUNDLE_KEY_GRACE_MS)
+    assert ada.session.keyring.find(older.id) is None
+    twist(world, frames.BundleList, into=lambda told: [replace(told, bundles=[older.bundle.raw])])
+    ada.restart()
+    world.settle()
+    assert not ada.told(Warned)

@@ -584,6 +584,17 @@ def test_what_was_pruned_explains_nothing_that_is_missing_later(trio) -> None:
     assert [warning.code for warning in cyd.told(Warned)] == ["gone", "pruned", "withheld"]
 
 
+def test_what_was_pruned_explains_no_more_than_itself(trio) -> None:
+    world, _, ben, cyd, room = trio
+    miss_the_second(trio)
+    refuse(world, frames.Send, ("limited", 0, ()))
+    for text in ("third", "fourth"):
+        ben.session.say(room, Text(text), 1)
+    world.settle()
+    assert texts(cyd) == ["first", "fourth"]
+    assert [warning.code for warning in cyd.told(Warned)] == ["gone", "withheld"]
+
+
 def test_what_was_said_before_the_room_was_closed_is_read_after_it(trio) -> None:
     world, ada, ben, cyd, room = trio
     cyd.disconnect()

@@ -43,17 +43,19 @@ def refuse_some(world: World, code: str, which: set[int]) -> list[bytes]:
     return sent
 
 
-@pytest.mark.parametrize("before", [[], ["the first of the chain"]])
+@pytest.mark.parametrize(("before", "renews"), [([], False), (["a first one"], False), (["another chain"], True)])
 def test_what_comes_too_fast_is_sent_again_as_it_is_and_not_before_its_time(
-    world: World, ada: Person, ben: Person, room: RoomId, before: list[str]
+    ada: Person, ben: Person, room: RoomId, before: list[str], renews: bool
 ) -> None:
     for text in before:
         say(ada, room, text)
-    sent = refuse_some(world, "limited", {1})
+    if renews:
+        ada.session.room(room).sender.renew()
+    sent = refuse_some(ada.world, "limited", {1})
     say(ada, room, "hello")
-    world.pass_time(199)
+    ada.world.pass_time(199)
     assert len(sent) == 1
-    world.pass_time(1)
+    ada.world.pass_time(1)
     assert sent[0] == sent[1]
     assert texts(ben) == [*before, "hello"]
 
@@ -153,6 +155,18 @@ def test_a_chain_says_which_was_before_it_and_how_much_of_that_was_used(ada: Per
     say(ada, room, "three")
     statements = [known.statement for known in ben.session.room(room).reader.chains.values()]
     assert [(one.prev, one.prev_count) for one in statements] == [(ChainId.zero(), 0), (statements[0].id, 2)]
+
+
+def test_what_was_said_offline_and_after_a_restart_is_all_sent(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    ada.disconnect()
+    for text in ("one", "two", "three"):
+        say(ada, room, text)
+        ada.start()
+    ada.connect()
+    world.settle()
+    assert texts(ben) == ["one", "two", "three"]
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,23 @@ def test_what_happens_in_a_room_is_not_the_end_for_one_who_waits(world: World) -
     assert texts(ben) == ["for ben"]
 
 
+@pytest.mark.parametrize("online", [True, False])
+def test_one_who_waits_is_told_to_be_turned_down(world: World, online: bool) -> None:
+    ada = world.person("ada")
+    room = make_room(ada, approve=True)
+    ben = world.person("ben")
+    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
+    world.settle()
+    if not online:
+        ben.disconnect()
+    ada.ask(ada.session.remove(room, acts.remove(ben.identity, "no room", ban=False)))
+    if not online:
+        ben.restart()
+        world.settle()
+    (ended,) = ben.told(Ended)
+    assert (ended.code, ended.detail) == ("kicked", f"ada ({ada.identity.short}) removed you: no room")
+
+
 def test_direct_messages(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)
