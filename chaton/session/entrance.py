@@ -78,7 +78,8 @@ class Entrance:
         room = self.rooms[link.room]
         if room.pending:
             self.context.tell(Waiting(room.view.room, room.teller.name))
-            yield Until(lambda: not room.pending)
+            # Who was turned down is told so when the log has been read to its end.
+            yield Until(lambda: not room.pending and room.entry.status != "joining")
         return link.room
 
     def direct(self, peer: Identity) -> Room:

@@ -55,8 +55,8 @@ def submit(room: Room, act: acts.Act) -> Errand[Record]:
         InvalidLog: The records that came in between are no log.
     """
     # One at a time: two of one client would take the head, and the turn, from each other.
-    while room.submitting or not room.log_current:
-        yield Until(lambda: room.log_current and not room.submitting)
+    while room.submitting:
+        yield Until(lambda: not room.submitting)
     room.submitting = True
     try:
         return (yield from _submit(room, act))

@@ -283,7 +283,7 @@ class Reader:
         if not first:
             return 0, known.pruned
         before = self._end(statement.prev, who)
-        if last_chain is not None and last_chain != statement.id:
+        if last_chain is not None:
             self._end(last_chain, who)
         if before is None:
             return 0, known.pruned

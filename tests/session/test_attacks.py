@@ -6,13 +6,16 @@ from msgspec.structs import replace
 from chaton.errors import InvalidLog
 from chaton.identity.bundle import bundle_body
 from chaton.identity.ids import MessageId, RoomId
-from chaton.identity.statement import Label
+from chaton.identity.statement import Label, Seed
 from chaton.limits import BUNDLE_KEY_GRACE_MS, BUNDLE_ROTATE_MS, DAY_MS, HOUR_MS
 from chaton.room.names import distinguish
 from chaton.room.records import Role
 from chaton.session import acts
 from chaton.session.content import Text
+from chaton.session.memory import OwnBundleEntry
 from chaton.session.notices import Ended, Said, Warned
+from chaton.vault.chain import SendChain
+from chaton.vault.entropy import Entropy
 from chaton.wire import frames
 from chaton.wire.codec import PREFIX_BYTES, decode_of_client
 from tests.session.world import START, Person, World, invite, joined, make_room, say, texts
@@ -152,6 +155,7 @@ def test_old_keys_are_erased_whatever_the_relay_says(world: World, answer: str) 
         world.pass_time(BUNDLE_ROTATE_MS)
         world.pass_time(BUNDLE_KEY_GRACE_MS)
     assert ada.session.keyring.find(first) is None
+    assert (OwnBundleEntry, bytes(first)) not in ada.disk
     assert len(ada.session.keyring._opened) <= 2
 
 
@@ -176,11 +180,20 @@ def test_a_copied_message_is_no_second_one(world: World) -> None:
     assert not ben.told(Warned)
 
 
-def test_a_forged_clone_alarm_is_not_believed(world: World) -> None:
-    ada = world.person("ada")
-    forged = b"CB\x01" + ada.identity + bytes(1331 - 35)
+@pytest.mark.parametrize("newer", [True, False])
+def test_a_forged_clone_alarm_is_not_believed(world: World, newer: bool) -> None:
+    """By newer keys that somebody else has signed, or by one's own of before, which are erased by now."""
+    ada, eve = world.person("ada"), Seed(b"e" * 32)
+    before = ada.session.keyring.current.bundle
+    for _ in range(2):
+        world.pass_time(BUNDLE_ROTATE_MS)
+        world.pass_time(BUNDLE_KEY_GRACE_MS)
+    assert ada.session.keyring.find(before.id) is None
+    now = world.clock.now
+    body = bundle_body(ada.identity, now + 1, now + DAY_MS, before.x25519, before.mlkem768)
+    shown = body + eve.sign(Label.BUNDLE, body) if newer else before.raw
     world.relay.twist = lambda _, frame: (
-        [replace(frame, bundles=[forged])] if isinstance(frame, frames.BundleList) else [frame]
+        [replace(frame, bundles=[shown])] if isinstance(frame, frames.BundleList) else [frame]
     )
     ada.disconnect()
     ada.connect()
@@ -288,8 +301,27 @@ def test_one_members_broken_keys_keep_nobody_from_sending(world: World) -> None:
     assert [warning.code for warning in ada.told(Warned)] == ["unreachable"]
 
 
-def test_no_sending_chain_is_on_disk(world: World) -> None:
+class Remembering(dict):
+    """A disk that forgets nothing."""
+
+    written = b""
+
+    def __setitem__(self, place: object, raw: bytes) -> None:
+        self.written += raw
+        super().__setitem__(place, raw)
+
+
+def test_no_sending_chain_is_on_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the secret and the signing key it begins with nor its present state, at any moment."""
+    drawn: list[bytes] = []
+    begin = SendChain.begin
+
+    def watched(*, entropy: Entropy, **fields) -> SendChain:
+        return begin(entropy=lambda size: drawn.append(entropy(size)) or drawn[-1], **fields)
+
+    monkeypatch.setattr(SendChain, "begin", watched)
     ada = world.person("ada")
+    ada.disk = disk = Remembering()
     room = make_room(ada)
     joined(world, ada, room, "ben")
     say(ada, room, "hello")
@@ -297,6 +329,7 @@ def test_no_sending_chain_is_on_disk(world: World) -> None:
     ada.session.say(room, Text("not sent yet"), 2)
     ada.carry_out()
     grant = ada.session.rooms[room].sender.chain.grant()
-    kept = b"".join(ada.disk.values())
-    assert grant.secret.reveal() not in kept
-    assert b"not sent yet" in kept
+    assert len(drawn) == 2
+    for secret in (*drawn, grant.secret.reveal()):
+        assert secret not in disk.written
+    assert b"not sent yet" in disk.written

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from chaton.errors import InvalidLog, Refused, SecurityStop, UsageError
 from chaton.identity.ids import RoomId
 from chaton.limits import BUNDLE_LIFE_GUEST_MS, BUNDLE_LIFE_MS, BUNDLE_ROTATE_MS, DAY_MS, HOUR_MS, MINUTE_MS
+from chaton.room.envelope import Header
 from chaton.room.link import Link
 from chaton.room.records import Role
 from chaton.room.state import direct_room
@@ -210,6 +211,23 @@ def test_one_who_waits_is_told_to_be_turned_down(world: World, online: bool) -> 
     assert (ended.code, ended.detail) == ("kicked", f"ada ({ada.identity.short}) removed you: no room")
 
 
+def test_the_join_of_one_who_is_turned_down_fails_and_says_why(world: World) -> None:
+    ada = world.person("ada")
+    room = make_room(ada, approve=True)
+    ben = world.person("ben")
+    joining = ben.session.begin(ben.session.join(invite(ada, room), "ben"))
+    world.settle()
+    turning_down = ada.session.begin(ada.session.remove(room, acts.remove(ben.identity, "no room", ban=False)))
+    while turning_down not in ada.answers:
+        ada.carry_out()
+        ada.listen()
+    while joining not in ben.answers:
+        ben.carry_out()
+        ben.listen()
+    with pytest.raises(Refused, match="no room"):
+        ben.ask(ben.session.in_step(room))
+
+
 def test_direct_messages(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)
@@ -366,6 +384,7 @@ def test_a_new_chain_after_an_hour_and_after_100_messages(world: World) -> None:
         world.clock.now += 100
     assert len(texts(ben)) == 122
     assert not ben.told(Warned)
+    assert max(Header.decode(sent.envelope).index for sent in heard(world, frames.Send)) == 99
 
 
 def test_lines_are_edited_deleted_reacted_to_and_redacted(world: World) -> None:
