@@ -1,7 +1,8 @@
 """The ``chaton`` command: which commands there are, and how a program of Chaton ends.
 
 Exit codes: 0 done · 1 failed otherwise · 2 wrong usage · 3 refused · 4 relay unreachable or timed out · 5 security stop
-· 6 profile locked or wrong passphrase · 130 Ctrl-C. An error says what happened and, as ``hint``, what to do about it.
+· 6 profile locked or wrong passphrase · 130 Ctrl-C · 143 SIGTERM. An error says what happened and, as ``hint``, what
+to do about it.
 """
 
 import contextlib
@@ -115,7 +116,7 @@ Examples:
   chaton tail ops --json -f              follow a room, one JSON object a line
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused, 4 relay unreachable (retry), 5 security stop
-(do not retry), 6 profile locked or wrong passphrase, 130 Ctrl-C.
+(do not retry), 6 profile locked or wrong passphrase, 130 Ctrl-C, 143 SIGTERM.
 """
 
 

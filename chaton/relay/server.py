@@ -110,11 +110,13 @@ class Relay:
         tls.make_context(pair)  # Tried out first: a context that failed halfway is of no use.
         tls.load_pair(self._context, pair)
         if _fixed(config) != _fixed(self.config):
-            _log.warning("listen, data, memory, metrics and queue_bytes_max change only when the relay starts again")
+            fixed = "listen, data, memory, metrics, queue_bytes_max and frame_before_login_bytes"
+            _log.warning("%s change only when the relay starts again", fixed)
         self._pair, self.config = pair, config
         self._meter, self.engine.limits = config.limits.meter(), _told_limits(config)
         self.memory.meter, self.memory.policy = self._meter, _policy(config)
         self._listener.doorkeeper = self._doorkeeper()
+        _allow_files(config.limits.connections_max)
 
     async def close(self) -> None:
         """Finish all commits, say goodbye, end."""
@@ -153,7 +155,9 @@ def metrics_class() -> "type[Metrics]":
 
 def _fixed(config: Config) -> tuple[object, ...]:
     """What a running relay cannot change."""
-    return config.listen, config.data, config.memory, config.metrics, config.limits.queue_bytes_max
+    limits = config.limits
+    places = config.listen, config.data, config.memory, config.metrics
+    return *places, limits.queue_bytes_max, limits.frame_before_login_bytes
 
 
 def _told_limits(config: Config) -> Limits:

@@ -274,6 +274,17 @@ async def test_a_full_disk_refuses_and_nothing_leaves(house, town):
     assert not [entry for entry in bob.profile.load(bobs.driver.pin) if isinstance(entry, OutboxEntry)]
 
 
+async def test_what_is_forgotten_leaves_the_log_beside_the_profile_while_it_runs(house, town):
+    ann = await town.person("ann", timing=replace(QUICK, wipe_ms=50))
+    annes = await ann.create(house.address, "garden", nick="Ann")
+    log, before = town.root / "ann" / "profile.db-wal", 0
+    for text in ("one", "two"):
+        before = max(before, log.stat().st_size)
+        await annes.send(text)
+        await annes.driver.until(lambda: log.stat().st_size == 0)
+    assert before > 0
+
+
 @pytest.mark.parametrize("lines", [1, 5, 40])
 async def test_killed_and_started_again(house, town, cable, lines):
     """Every line that was taken is in the room, once, in order, however hard the process was killed."""

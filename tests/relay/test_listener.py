@@ -35,7 +35,7 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
 
 @pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + bytes(600), bytes(20_000)])
 async def test_garbage_before_tls(house, garbage):
-    house.open()
+    house.open(timing=Timing(login_ms=60_000))
     reader, writer = await plain(house)
     writer.write(garbage)
     writer.write_eof()

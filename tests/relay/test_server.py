@@ -119,6 +119,15 @@ async def test_a_reload_changes_who_may_create_and_who_may_come(house):
     assert relay._listener.doorkeeper.connections_max == 1
 
 
+@pytest.mark.parametrize("changed", [{"queue_bytes_max": 2**17}, {"frame_before_login_bytes": 5_000}, {}])
+async def test_what_a_reload_cannot_change_is_logged(house, caplog, changed):
+    relay = house.open()
+    limits = msgspec.structs.replace(relay.config.limits, **changed)
+    with caplog.at_level("WARNING"):
+        relay.reload(msgspec.structs.replace(relay.config, limits=limits))
+    assert ("when the relay starts again" in caplog.text) == bool(changed)
+
+
 async def test_a_port_in_use(house, config):
     relay = house.open()
     taken = msgspec.structs.replace(config, listen=f"127.0.0.1:{relay.address[1]}", memory=True)
