@@ -162,7 +162,6 @@ class Desk:
             for running in ready:
                 if running in self._waiting:
                     self._waiting.remove(running)
-                    running.until = None
                     self._step(running, None, None)
 
     def interrupt(self) -> None:

@@ -26,7 +26,7 @@ from chaton.room.envelope import Header
 from chaton.session.audience import Delivery
 from chaton.session.content import Content, Plaintext
 from chaton.session.context import Context
-from chaton.session.errand import Errand, Interrupted
+from chaton.session.errand import Errand
 from chaton.session.keyring import Keyring, Peers
 from chaton.session.memory import OutboxEntry, RoomEntry
 from chaton.session.notices import Rejected, Warned, Working
@@ -82,7 +82,7 @@ class Sender:
     paused_epoch: int = -1
     serving: bool = False
 
-    def say(self, content: Content, ref: int) -> OutboxEntry:
+    def say(self, content: Content, ref: int) -> None:
         """Put something into the outbox.
 
         Raises:
@@ -100,7 +100,6 @@ class Sender:
         self.context.keep(self.entry)
         self.context.keep(said)
         self.pump()
-        return said
 
     def withdraw(self, ref: int) -> bool:
         """Take out of the outbox what was never sealed, so that no copy of it can be anywhere."""
@@ -296,13 +295,11 @@ class Sender:
 
     def _decided(self, entry: OutboxEntry, _answer: Any, error: ChatonError | None) -> None:
         self.under_way.discard(entry.number)
-        if isinstance(error, Interrupted) or entry not in self.outbox:
-            return
-        if error is None:
+        is_undecided = entry in self.outbox  # It may have come back as an event before.
+        if is_undecided and error is None:
             self.accepted[entry.number] = self.context.now
             self._count(entry)
-        else:
-            assert isinstance(error, Refused)
+        elif is_undecided and isinstance(error, Refused):
             self._refused(entry, error)
         self.pump()
 

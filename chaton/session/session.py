@@ -130,7 +130,6 @@ class Session:
                     room.inbox.ask_again()
                     if not self.arrival.skewed:  # No invite is taken back by a clock that is wrong.
                         self._keep_up(room)
-        self.context.desk.poll()
 
     # --- requests ---
 
@@ -206,7 +205,6 @@ class Session:
         yield Until(lambda: self.arrival.settled)
         if wanted not in self.rooms:
             yield from self._ask_direct(peer)
-            self._direct_room(peer, wanted)
         if wanted not in self.rooms:
             raise Refused("stranger", "you share no room with them any more", hint="meet in a room first")
         yield Until(lambda: self.rooms[wanted].caught_up)

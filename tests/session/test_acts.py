@@ -119,6 +119,16 @@ def test_a_record_that_was_handed_in_is_known_when_its_taking_is_told(world: Wor
     assert ada.session.room(room).view.state.head == record.head
 
 
+def test_a_record_that_is_handed_in_offline_waits_for_the_connection(world: World, ada: Person, room: RoomId) -> None:
+    record = signed(ada.session.room(room), acts.info("new", None))
+    ada.disconnect()
+    ticket = ada.session.begin(ada.session.hand_in(record.raw))
+    ada.connect()
+    world.settle()
+    assert ada.answers[ticket] is None
+    assert ada.session.room(room).view.state.head == record.head
+
+
 def test_who_has_a_turn_signs_at_the_head_that_the_relay_has(
     world: World, ada: Person, ben: Person, room: RoomId
 ) -> None:
@@ -261,6 +271,13 @@ def test_what_an_errand_had_asked_before_it_was_given_up_happens_without_an_answ
     world.settle()
     assert ticket not in ada.answers
     assert ada.session.room(room).teller.name == "new"
+
+
+def test_an_act_that_was_given_up_holds_up_no_other(ada: Person, room: RoomId) -> None:
+    errand = ada.session.act(room, acts.info("new", None))
+    ada.session.give_up(ada.session.begin(errand))
+    ada.ask(ada.session.act(room, acts.info("newer", None)))
+    assert ada.session.room(room).teller.name == "newer"
 
 
 def test_a_nick_that_does_not_open_is_shown_as_none(world: World) -> None:

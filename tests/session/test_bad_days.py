@@ -14,7 +14,7 @@ from chaton.session.content import Text
 from chaton.session.notices import Ended, Rejected, Sent, Warned
 from chaton.session.sender import WINDOW
 from chaton.wire import frames
-from tests.session.test_refusals import heard
+from tests.session.test_refusals import heard, honest, refuse, twist
 from tests.session.world import START, Clock, Person, World, invite, joined, make_room, say, texts
 
 
@@ -83,6 +83,30 @@ def test_what_is_said_by_one_who_is_out_by_the_log_is_handed_back(world: World) 
     world.settle()
     assert [(one.code, one.ref) for one in ben.told(Rejected)] == [("left", 3)]
     assert texts(ada) == []
+
+
+def test_what_was_said_to_one_who_is_out_by_the_log_is_read(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    late: list[frames.Event] = []
+    twist(world, frames.Event, to=ben, into=lambda event: late.append(event) or [])
+    say(ada, room, "goodbye")
+    ben.ask(ben.session.act(room, acts.leave()))
+    honest(world)
+    for event in late:
+        world.relay.tell(ben.connection, event)
+    world.settle()
+    assert texts(ben) == ["goodbye"]
+    assert [ended.code for ended in ben.told(Ended)] == ["left"]
+
+
+def test_what_waits_is_not_sent_into_a_room_that_is_closed_by_the_log(world: World, ada: Person, room: RoomId) -> None:
+    refuse(world, frames.Send, ("limited", 5_000, ()))
+    say(ada, room, "one more thing")
+    twist(world, frames.Event, to=ada, into=lambda _event: [])
+    ada.ask(ada.session.act(room, acts.close(None)))
+    world.pass_time(5_000)
+    assert len(heard(world, frames.Send)) == 1
 
 
 def test_a_message_whose_key_cannot_be_had_is_announced(world: World) -> None:
@@ -258,6 +282,14 @@ def stopped(world: World, person: Person, room: RoomId) -> None:
     world.settle()
 
 
+def test_of_a_room_that_stops_nothing_more_is_shown(world: World, ada: Person, ben: Person, room: RoomId) -> None:
+    say(ada, room, "before")
+    stopped(world, ben, room)
+    say(ada, room, "next")
+    assert texts(ben) == ["before"]
+    assert [ended.code for ended in ben.told(Ended)] == ["security"]
+
+
 def test_a_room_that_stops_hands_back_what_was_typed(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)
@@ -267,6 +299,16 @@ def test_a_room_that_stops_hands_back_what_was_typed(world: World) -> None:
     stopped(world, ada, room)
     rejected = ada.told(Rejected)[0]
     assert (rejected.code, rejected.ref, rejected.text) == ("security", 3, "typed")
+
+
+def test_a_hint_about_a_room_that_one_follows_has_no_events_told_again(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    world.relay.heard.clear()
+    world.relay.tell(ben.connection, frames.LogMoved(room))
+    world.settle()
+    assert len(heard(world, frames.Log)) == 1
+    assert not heard(world, frames.Follow)
 
 
 def test_a_room_that_stops_while_a_record_is_under_way_stays_stopped(world: World) -> None:

@@ -183,6 +183,13 @@ def test_a_file_whose_line_has_ended_is_forgotten(ada: Person, ben: Person, room
         say(person, room, "the room goes on")
 
 
+def test_a_file_that_is_forgotten_is_not_written_again_at_each_start(ada: Person, room: RoomId) -> None:
+    delete_it(ada, room, say_file(ada, room))
+    ada.disconnect()
+    ada.start()
+    assert ada.session.drain() == []
+
+
 def test_a_file_that_is_opened_after_its_deletion_is_forgotten_and_not_told(
     world: World, ada: Person, ben: Person, room: RoomId
 ) -> None:

@@ -124,6 +124,17 @@ def test_keys_are_erased_also_by_a_clock_that_is_set_back() -> None:
     assert ring.find(first.id) is None
 
 
+@pytest.mark.parametrize(("later_ms", "is_of_a_clone"), [(-1, False), (0, True), (1, True)])
+def test_keys_that_somebody_else_has_made_since_or_at_the_same_moment_are_of_a_clone(
+    later_ms: int, is_of_a_clone: bool
+) -> None:
+    shared, counter = context(), NOW + later_ms
+    ring = Keyring(shared, [])
+    ring.renew(guest=False)
+    other = make_bundle(shared.seed, counter=counter, expires=counter + BUNDLE_LIFE_MS, entropy=system_entropy)
+    assert ring.is_of_a_clone(other.bundle.raw) is is_of_a_clone
+
+
 def test_the_time_that_a_clock_set_back_leaves_replaced_keys_outlasts_restarts() -> None:
     world = World()
     ada = world.person("ada")

@@ -16,6 +16,7 @@ from chaton.limits import (
     CHAINS_EARLY_MAX,
     DAY_MS,
     HELD_PER_CHAIN_MAX,
+    MINUTE_MS,
     PARCELS_PER_RECIPIENT_BYTES_MAX,
     RECORDS_MAX,
 )
@@ -445,6 +446,26 @@ def test_of_what_was_asked_for_as_much_is_remembered_as_can_wait(trio, monkeypat
     for person in (ben, ada):
         say(person, room, person.name)
     assert list(cyd.session.room(room).sender.asked) == [ada.session.room(room).sender.chain.id]
+
+
+def test_of_what_was_asked_for_the_latest_is_remembered(trio, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, ada, ben, _, room = trio
+    monkeypatch.setattr(sender, "HELD_PER_ROOM_MAX", 2)
+    first, second, third = (ChainId(bytes([number]) * 32) for number in range(3))
+
+    def asks(chain: ChainId) -> bool:
+        world.relay.heard.clear()
+        ben.session.room(room).sender.ask(chain, ada.identity)
+        world.settle()
+        return bool(heard(world, frames.Parcels))
+
+    assert asks(first)
+    world.pass_time(MINUTE_MS // 2)
+    assert asks(second)
+    world.pass_time(MINUTE_MS // 2)
+    assert asks(first)
+    assert asks(third)
+    assert not asks(first)
 
 
 # --- the receive order of §7 ---

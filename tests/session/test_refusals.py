@@ -76,6 +76,7 @@ def test_who_loses_every_race_is_told(world: World, said: Said, turns: int) -> N
         ada.ask(ada.session.act(room, acts.info("new", None)))
     assert caught.value.code == "head-moved"
     assert (len(heard(world, frames.Submit)), len(heard(world, frames.Turn))) == (5, turns)
+    assert not heard(world, frames.Log), "a turn at a head that one has brings nothing new"
     assert ada.ask(ada.session.act(room, acts.info("new", None))).n == 2
 
 
@@ -213,6 +214,14 @@ def test_a_log_whose_beginning_is_none_is_not_joined(world: World, raws: list[by
     twist(world, frames.RecordsPage, to=ben, into=lambda page: [replace(page, records=raws)])
     with pytest.raises(InvalidLog):
         ben.ask(ben.session.join(link, "ben"))
+
+
+def test_who_may_not_read_the_log_of_a_link_is_told_why(world: World, ada: Person, room: RoomId) -> None:
+    link, ben = invite(ada, room), world.person("ben")
+    refuse(world, frames.Log, ("limited", 5_000, ()))
+    with pytest.raises(Refused) as caught:
+        ben.ask(ben.session.join(link, "ben"))
+    assert caught.value.code == "limited"
 
 
 def test_a_log_that_begins_with_another_record_is_not_joined(world: World) -> None:

@@ -14,6 +14,7 @@ from chaton.session.content import Reply as Answer
 from chaton.session.keyring import Peers
 from chaton.session.memory import OutboxEntry
 from chaton.session.notices import Rejected, Warned
+from chaton.session.sender import WINDOW
 from chaton.session.text import SafeText
 from chaton.vault.bundle import make_bundle
 from chaton.vault.entropy import system_entropy
@@ -21,7 +22,7 @@ from chaton.vault.parcel import KIND_NEED, Need
 from chaton.wire import frames
 from tests.session.test_keyring import NOW, context
 from tests.session.test_reading import kept, post, without_keys
-from tests.session.test_refusals import heard, refuse, twist
+from tests.session.test_refusals import heard, honest, refuse, twist
 from tests.session.world import Person, World, joined, say, texts
 
 MESSAGE = MessageId(b"m" * 32)
@@ -146,6 +147,37 @@ def test_what_came_back_though_its_answer_was_lost_counts_as_sent(
     say(ada, room, "three", ref=3)
     assert texts(ben) == ["one", "two", "three"]
     assert not ben.told(Warned)
+
+
+def test_what_is_in_the_room_before_the_relay_says_that_it_took_it_is_not_missed(
+    world: World, ada: Person, room: RoomId
+) -> None:
+    late: list[frames.Accepted] = []
+    twist(world, frames.Accepted, to=ada, into=lambda taken: late.append(taken) or [])
+    say(ada, room, "hello")
+    assert texts(ada) == ["hello"]
+    honest(world)
+    world.relay.tell(ada.connection, late[0])
+    world.settle()
+    for _ in range(2):
+        world.pass_time(MINUTE_MS)
+    assert ada.told(Warned) == []
+
+
+def test_only_so_many_messages_are_sent_before_the_relay_answers(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    late: list[frames.Accepted] = []
+    twist(world, frames.Accepted, to=ada, into=lambda taken: late.append(taken) or [])
+    said = [str(number) for number in range(WINDOW + 2)]
+    for text in said:
+        say(ada, room, text)
+    assert len(heard(world, frames.Send)) == len(late) == WINDOW
+    honest(world)
+    for taken in late:
+        world.relay.tell(ada.connection, taken)
+    world.settle()
+    assert texts(ben) == said
 
 
 def test_a_chain_says_which_was_before_it_and_how_much_of_that_was_used(ada: Person, ben: Person, room: RoomId) -> None:

@@ -26,7 +26,7 @@ from chaton.session.notices import (
     Warned,
 )
 from chaton.wire import frames
-from tests.session.test_refusals import heard
+from tests.session.test_refusals import heard, refuse
 from tests.session.world import Person, World, invite, joined, make_room, say, texts
 
 
@@ -645,6 +645,16 @@ def test_an_admin_lets_a_quiet_room_hear_from_it_once_a_day(world: World) -> Non
     assert ada.session.rooms[room].view.history.s == before + 1
     assert texts(ben) == texts(ada) == []
     assert [sent.ref for sent in ada.told(Sent)] == [0], "no request of a person waits for it"
+
+
+def test_what_a_quiet_room_is_to_hear_is_said_once_however_long_it_waits(
+    world: World, ada: Person, room: RoomId
+) -> None:
+    refuse(world, frames.Send, ("limited", MINUTE_MS, ()))
+    world.pass_time(DAY_MS + MINUTE_MS)
+    for _ in range(3):
+        world.pass_time(MINUTE_MS // 2)
+    assert [sent.ref for sent in ada.told(Sent)] == [0]
 
 
 def test_a_room_is_not_quiet_where_its_admin_has_spoken_within_a_day(world: World, ada: Person, room: RoomId) -> None:

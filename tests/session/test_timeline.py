@@ -99,6 +99,15 @@ def test_what_acts_on_a_line_or_answers_it_names_it(ada: Person, ben: Person, ro
     ]  # fmt: skip
 
 
+def test_only_a_reaction_is_ever_taken_back_and_nothing_of_ones_own_is_stale(ada: Person, room: RoomId) -> None:
+    say(ada, room, "a line")
+    for add in (True, False):
+        ada.session.say(room, React(ada.told(Said)[0].id, add=add, emoji="x"), 1)
+        ada.world.settle()
+    told = [(said.kind, said.added, said.stale) for said in ada.told(Said)]
+    assert told == [("text", True, False), ("react", True, False), ("react", False, False)]
+
+
 @pytest.mark.parametrize("ended", ["deleted", "redacted"])
 def test_at_the_place_of_a_line_that_has_ended_stands_how(ada: Person, ben: Person, room: RoomId, ended: str) -> None:
     say(ben, room, "rude")
