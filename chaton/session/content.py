@@ -156,7 +156,6 @@ class Alive:
 class Unreadable:
     """Something that this version cannot show: of an unknown ``kind``, or malformed. It counts all the same."""
 
-    KIND: ClassVar[int] = 0
     kind: int
 
 

@@ -33,7 +33,7 @@ def _cut(name: str) -> str:
     if len(name.encode()) <= NAME_BYTES_MAX:
         return name
     stem, dot, suffix = name.rpartition(".")
-    if not stem or len(suffix.encode()) > _SUFFIX_BYTES_MAX:
+    if len(suffix.encode()) > _SUFFIX_BYTES_MAX:
         stem, dot, suffix = name, "", ""
     room = NAME_BYTES_MAX - len((dot + suffix).encode())
     return stem.encode()[:room].decode(errors="ignore").rstrip(" .") + dot + suffix

@@ -13,7 +13,7 @@ from chaton.identity.secret import RoomInfoKey, Secret
 from chaton.vault.keys import BoxKey, ChainSecret, MlkemSeed
 
 
-class Entry(msgspec.Struct, array_like=True, kw_only=True):
+class Entry(msgspec.Struct, array_like=True):
     """Something to keep. Its ``repr`` shows no field: entries hold texts and keys."""
 
     KIND: ClassVar[str]

@@ -228,7 +228,6 @@ class Reader:
                 outcomes.append(self._unopened(message.raw, message.s, refusal))
         who = (known.statement.sender, known.statement.inst)
         if known.started and self.last[who][1] != known.statement.id:
-            self.ended.append(known)
             known.read = None  # A newer chain of this membership has spoken since.
         return outcomes
 

@@ -137,13 +137,17 @@ class Room:
 
     def _folded(self, record: Record, invites: dict[InviteKey, LiveInvite]) -> None:
         """Keep a record that was just taken in, and notice what it means for oneself."""
+        if self.entry.first_t:  # Before one is seated, what is kept of this room is of an earlier time in it.
+            self._keep_record(record)
+        if isinstance(record.body, Remove):
+            self._link_lost(record, record.body, invites)
+        self.inbox.judge_early()
+
+    def _keep_record(self, record: Record) -> None:
         self.context.keep(RecordEntry(room=self.view.room, n=record.n, raw=record.raw))
         if self.entry.status == "joining" and self.member is not None:
             self.entry.status = "in"
             self.context.keep(self.entry)
-        if isinstance(record.body, Remove):
-            self._link_lost(record, record.body, invites)
-        self.inbox.judge_early()
 
     def _link_lost(self, record: Record, body: Remove, before: dict[InviteKey, LiveInvite]) -> None:
         """A removal deleted the invite that its target came by: an admin may want another one for the rest."""

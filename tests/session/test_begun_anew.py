@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 from msgspec.structs import replace
 
+from chaton.errors import InvalidLog, Refused
 from chaton.identity.ids import RoomId
 from chaton.relay.config import Limits
 from chaton.relay.hub.decide import Hub
@@ -187,6 +188,7 @@ def test_a_relay_put_back_from_a_backup_goes_on_with_who_joins_again() -> None:
     for person in (ada, ben):
         back(person, room, link)
         (warning,) = [one for one in person.told(Warned) if one.code == "untold"]
+        assert warning.seq == 0
         assert warning.detail.startswith("2 messages that you have read are told no more")
         assert len(entries(person, RecalledEntry)) == 2
     say(ben, room, "four")
@@ -320,3 +322,46 @@ def test_a_key_that_came_early_opens_what_it_is_for_once_the_log_is_read_anew(tr
     assert lines(trio.ben, trio.room) == lines(trio.ada, trio.room)
     assert not kept(trio.ben, EarlyEntry)
     assert [warning.code for warning in trio.ben.told(Warned)] == ["invalid-log"]
+
+
+def test_a_rejoin_that_loses_the_race_for_its_nick_spoils_no_profile(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    """What came in between would be kept, and what was before it not: a log with a gap."""
+    say(ada, room, "one")
+    ben.ask(ben.session.act(room, acts.leave()))
+    link, cyd = invite(ada, room, uses=2), world.person("cyd")
+    handle = world.relay.hub.handle
+
+    def first_cyd(session, frame, now):
+        if isinstance(frame, frames.Submit) and session.id == ben.connection:
+            world.relay.hub.handle = handle
+            ticket = cyd.session.begin(cyd.session.join(link, "ben"))
+            while ticket not in cyd.answers:
+                cyd.carry_out()
+                cyd.listen()
+        return handle(session, frame, now)
+
+    world.relay.hub.handle = first_cyd
+    with pytest.raises(Refused) as caught:
+        ben.ask(ben.session.join(link, "ben"))
+    assert caught.value.code == "nick-taken"
+    ben.restart()
+    world.settle()
+    assert ben.told(Warned) == []
+    assert [text for _, text in lines(ben, room)] == ["one"]
+
+
+def test_a_lie_about_ones_place_takes_nothing_of_what_was_there(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    say(ada, room, "one")
+    ben.ask(ben.session.act(room, acts.leave()))
+    link = invite(ada, room)
+    world.relay.twist = lambda _, frame: [replace(frame, s=1)] if isinstance(frame, frames.Accepted) else [frame]
+    with pytest.raises(InvalidLog):
+        ben.ask(ben.session.join(link, "ben"))
+    world.relay.twist = lambda _, frame: [frame]
+    ben.restart()
+    world.settle()
+    assert [text for _, text in lines(ben, room)] == ["one"]

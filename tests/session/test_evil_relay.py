@@ -485,6 +485,19 @@ def test_a_join_of_one_room_seats_nobody_in_another(trio: Trio) -> None:
     assert isinstance(Record.decode(joins[0].raw).body, Join)
 
 
+def test_a_record_that_lost_its_race_to_itself_is_done(trio: Trio) -> None:
+    records = trio.world.relay.hub.memory.rooms[trio.room].records
+    before = len(records)
+
+    def twist(_number: int, frame: frames.AnyRelayFrame) -> list[frames.AnyRelayFrame]:
+        lost = isinstance(frame, frames.Accepted)
+        return [frames.Refused(frame.ref, "head-moved", "", 0, records[before:])] if lost else [frame]
+
+    trio.world.relay.twist = twist
+    assert trio.ada.ask(trio.ada.session.act(trio.room, acts.info("new", None))).n == before
+    assert len(records) == before + 1
+
+
 def test_a_record_of_one_room_stops_another_of_the_same_people(trio: Trio) -> None:
     """It would follow there by its number and by who has signed it."""
     other = make_room(trio.ada)

@@ -23,7 +23,7 @@ from chaton.wire import frames
 from tests.session.test_keyring import NOW, context
 from tests.session.test_reading import kept, post, without_keys
 from tests.session.test_refusals import heard, honest, refuse, twist
-from tests.session.world import Person, World, joined, say, texts
+from tests.session.world import Person, World, joined, make_room, say, texts
 
 MESSAGE = MessageId(b"m" * 32)
 
@@ -307,6 +307,25 @@ def test_who_could_not_be_reached_is_tried_again_with_the_next_chain(
     ada.session.room(room).sender.renew()
     say(ada, room, "two")
     assert texts(ben) == ["two"]
+
+
+def test_nobody_is_asked_for_a_key_who_is_in_another_room_whatever_the_relay_says(
+    world: World, ada: Person, ben: Person, room: RoomId
+) -> None:
+    other = make_room(ben)
+    cyd = joined(world, ben, other, "cyd")
+    say(ben, other, "ben has keys of cyd")
+
+    def lie(number: int, frame: frames.AnyRelayFrame) -> list[frames.AnyRelayFrame]:
+        if number == ben.connection and isinstance(frame, frames.Parcel):
+            return []
+        return [replace(frame, sender=cyd.identity)] if isinstance(frame, frames.Event) else [frame]
+
+    world.relay.twist = lie
+    world.relay.heard.clear()
+    say(ada, room, "hello")
+    assert ben.session.room(room).reader.held
+    assert [one.to for frame in heard(world, frames.Parcels) for one in frame.parcels] == [ben.identity]
 
 
 def test_who_is_out_asks_nobody_for_keys(world: World, ada: Person, ben: Person, room: RoomId) -> None:

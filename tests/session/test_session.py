@@ -598,6 +598,17 @@ def test_an_expired_invite_is_taken_back_by_an_admin(world: World) -> None:
     assert not ada.session.rooms[room].view.state.invites
 
 
+@pytest.mark.parametrize(("role", "taken_back"), [(Role.MOD, False), (Role.ADMIN, True)])
+def test_an_expired_invite_is_taken_back_by_any_admin_and_nobody_else(
+    ada: Person, ben: Person, room: RoomId, role: Role, taken_back: bool
+) -> None:
+    ada.ask(ada.session.act(room, acts.role(ben.identity, role)))
+    invite(ada, room)
+    ada.disconnect()
+    ada.world.pass_time(DAY_MS + MINUTE_MS)
+    assert (not ben.session.room(room).view.state.invites) is taken_back
+
+
 def test_a_lost_key_is_asked_for_again(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada)
@@ -735,6 +746,15 @@ def test_who_joins_after_a_while_can_be_written_to(world: World) -> None:
     say(ada, room, "hello")
     assert texts(ben) == ["hello"]
     assert not ada.told(Warned)
+
+
+def test_who_joins_before_the_relay_is_reached_joins_when_it_is(world: World, ada: Person, room: RoomId) -> None:
+    link, ben = invite(ada, room), world.person("ben", connect=False)
+    ticket = ben.session.begin(ben.session.join(link, "ben"))
+    world.settle()
+    ben.connect()
+    world.settle()
+    assert ben.answers == {ticket: room}
 
 
 def test_each_thing_that_a_person_settles_is_kept_by_itself(world: World) -> None:

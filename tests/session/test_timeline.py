@@ -12,7 +12,7 @@ from chaton.session.thread import Post, Result, Thread
 from chaton.wire import frames
 from tests.session.test_inbox import again, backlog
 from tests.session.test_refusals import honest, refuse, twist
-from tests.session.world import Person, World, joined, say, texts
+from tests.session.world import Person, World, invite, joined, say, texts
 
 LINE = MessageId(b"m" * 32)
 
@@ -46,6 +46,18 @@ def test_what_an_admin_has_said_may_be_hidden_by_a_mod_once_they_are_out(ada: Pe
     for person in (ada, mod):
         assert len(person.told(Redacted)) == 1
         again(person)
+        assert backlog(person, room) == []
+
+
+def test_who_has_come_back_hides_by_the_rank_that_they_have_now(ada: Person, ben: Person, room: RoomId) -> None:
+    ben.ask(ben.session.act(room, acts.leave()))
+    ben.ask(ben.session.join(invite(ada, room), "ben"))
+    ada.ask(ada.session.act(room, acts.role(ben.identity, Role.MOD)))
+    cyd = joined(ada.world, ada, room, "cyd")
+    say(cyd, room, "rude")
+    ben.ask(ben.session.act(room, acts.redact(ben.told(Said)[-1].id)))
+    for person in (ada, ben, cyd):
+        assert len(person.told(Redacted)) == 1
         assert backlog(person, room) == []
 
 
