@@ -15,7 +15,7 @@ from chaton.relay.store.base import Write
 from chaton.relay.store.memory import MemoryStore
 from chaton.room.link import Link
 from chaton.session import acts
-from chaton.session.memory import ChainEntry, EarlyEntry, EventEntry, HeldEntry, RecalledEntry
+from chaton.session.memory import ChainEntry, EarlyEntry, EventEntry, HeldEntry, RecalledEntry, RoomEntry, encode_entry
 from chaton.session.notices import Warned
 from chaton.wire import frames
 from tests.session.test_bad_days import stopped
@@ -365,3 +365,14 @@ def test_a_lie_about_ones_place_takes_nothing_of_what_was_there(
     ben.restart()
     world.settle()
     assert [text for _, text in lines(ben, room)] == ["one"]
+
+
+def test_what_an_earlier_version_kept_of_a_room_that_it_never_came_into_is_passed_over(
+    ada: Person, room: RoomId
+) -> None:
+    entry = RoomEntry(room=RoomId(b"r" * 32), host="localhost", port=5555, pin=PIN)
+    ada.disk[RoomEntry, entry.place()] = encode_entry(entry)
+    ada.restart()
+    ada.world.settle()
+    assert list(ada.session.rooms) == [room]
+    assert ada.told(Warned) == []

@@ -318,6 +318,36 @@ def test_an_own_message_that_comes_back_without_its_body_is_sent(trio) -> None:
     assert [str(said.text) for said in ben.session.room(room).timeline.backlog()] == ["hello"]
 
 
+def bare(event: frames.Event) -> list[frames.Event]:
+    return [replace(event, kind=frames.KIND_PRUNED, body=bytes(message_id(event.body)))]
+
+
+def test_a_message_that_comes_without_its_body_cannot_be_shown_and_is_not_counted_as_pruned(trio) -> None:
+    world, _, ben, cyd, room = trio
+    twist(world, frames.Event, to=cyd, into=bare)
+    say(ben, room, "hidden from cyd")
+    honest(world)
+    cyd.restart()
+    world.settle()
+    say(ben, room, "next")
+    assert [warning.code for warning in cyd.told(Warned)] == ["undecryptable", "withheld"]
+    assert texts(cyd) == ["next"]
+
+
+def test_what_came_without_bodies_is_told_though_the_client_died_before_it_was_caught_up(trio) -> None:
+    world, _, _, cyd, room = trio
+    twist(world, frames.CaughtUp, to=cyd, into=lambda _frame: [])
+    miss_the_second(trio)
+    assert cyd.session.room(room).reader.pruned == 1
+    honest(world)
+    world.relay.disconnect(cyd.connection)
+    for _ in range(2):  # Once is enough.
+        cyd.start()
+        cyd.connect()
+        world.settle()
+    assert [warning.code for warning in cyd.told(Warned)] == ["gone"]
+
+
 def test_a_pruned_message_without_an_id_stops_the_room(trio) -> None:
     world, _, ben, cyd, room = trio
     twist(world, frames.Event, to=cyd, into=lambda event: [replace(event, kind=2, body=b"short")])

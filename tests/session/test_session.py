@@ -233,6 +233,8 @@ def test_direct_messages(world: World) -> None:
     room = make_room(ada)
     ben, cyd = joined(world, ada, room, "ben"), joined(world, ada, room, "cyd")
     direct = ada.ask(ada.session.direct(ben.identity))
+    teller = ada.session.room(direct).teller
+    assert (teller.name, teller.topic) == ("", "")
     say(ada, direct, "psst")
     assert texts(ben) == ["psst"]
     assert ben.told(Said)[0].to == "ben"

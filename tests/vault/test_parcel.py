@@ -99,7 +99,11 @@ def test_refused_for_the_reason_of_the_vector(case: dict) -> None:
     assert caught.value.reason == case["reason"]
 
 
-@pytest.mark.parametrize("case", VECTORS["cannot_seal_to"], ids=lambda case: case["why"] + " " + case["x25519"][:8])
+@pytest.mark.parametrize(
+    "case",
+    [*VECTORS["cannot_seal_to"], {"why": "zeroes", "x25519": reader().bundle.x25519.hex(), "mlkem": bytes(1184).hex()}],
+    ids=lambda case: case["why"] + " " + case["x25519"][:8],
+)
 def test_a_bundle_that_nothing_can_be_sealed_to_is_refused(case: dict) -> None:
     mlkem = bytes.fromhex(case["mlkem"]) if "mlkem" in case else reader().bundle.mlkem768
     seed, max_ = person("max")
