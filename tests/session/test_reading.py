@@ -331,6 +331,7 @@ def test_a_message_that_comes_without_its_body_cannot_be_shown_and_is_not_counte
     world.settle()
     say(ben, room, "next")
     assert [warning.code for warning in cyd.told(Warned)] == ["undecryptable", "withheld"]
+    assert cyd.told(Warned)[0].detail.endswith("the relay deleted it as soon as it came, or withholds it")
     assert texts(cyd) == ["next"]
 
 
