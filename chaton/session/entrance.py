@@ -79,7 +79,7 @@ class Entrance:
         if room.pending:
             self.context.tell(Waiting(room.view.room, room.teller.name))
             # Who was turned down is told so when the log has been read to its end.
-            yield Until(lambda: not room.pending and room.entry.status != "joining")
+            yield Until(lambda: room.entry.status != "joining")
         return link.room
 
     def direct(self, peer: Identity) -> Room:

@@ -164,6 +164,18 @@ def test_what_is_in_the_room_before_the_relay_says_that_it_took_it_is_not_missed
     assert ada.told(Warned) == []
 
 
+def test_what_is_in_the_room_is_not_refused_any_more(world: World, ada: Person, ben: Person, room: RoomId) -> None:
+    """Whatever a relay says of it behind its event."""
+    late: list[frames.Accepted] = []
+    twist(world, frames.Accepted, to=ada, into=lambda taken: late.append(taken) or [])
+    say(ada, room, "hello")
+    honest(world)
+    world.relay.tell(ada.connection, frames.Refused(late[0].ref, "muted", "", 0, []))
+    world.settle()
+    say(ada, room, "hello again")
+    assert (texts(ben), ada.told(Rejected)) == (["hello", "hello again"], [])
+
+
 def test_only_so_many_messages_are_sent_before_the_relay_answers(
     world: World, ada: Person, ben: Person, room: RoomId
 ) -> None:
