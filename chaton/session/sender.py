@@ -321,7 +321,7 @@ class Sender:
 
     def _behind(self, entry: OutboxEntry) -> list[OutboxEntry]:
         """What follows a message in its chain, which the relay refuses alike: readers would miss the one before it."""
-        return [one for one in self._undecided() if one.chain == entry.chain and one.index > entry.index]
+        return [one for one in self._undecided() if one.index > entry.index]  # All of them are of one chain.
 
     def _overtaken(self, entry: OutboxEntry) -> bool:
         """Whether a later message of its chain is in the room: then readers have passed its index."""
