@@ -12,7 +12,7 @@ from chaton.session.errands import signed
 from chaton.session.notices import Ended, MemberChanged, Said, Sent, Warned
 from chaton.wire import frames
 from tests.session.test_refusals import MOVED, cut_at, heard, refuse, twist
-from tests.session.world import Person, World, invite, joined, make_room, say, texts
+from tests.session.world import Person, World, invite, joined, make_room, only, say, texts
 
 
 def refusal(person: Person, room: RoomId, act: acts.Act) -> str:
@@ -113,9 +113,7 @@ def test_a_record_is_handed_in_as_it_was_signed(world: World) -> None:
 def test_a_record_that_was_handed_in_is_known_when_its_taking_is_told(world: World, ada: Person, room: RoomId) -> None:
     record = signed(ada.session.room(room), acts.info("new", None))
     ticket = ada.session.begin(ada.session.hand_in(record.raw))
-    while ticket not in ada.answers:
-        ada.carry_out()
-        ada.listen()
+    only(ada, lambda: ticket in ada.answers)
     assert ada.session.room(room).view.state.head == record.head
 
 

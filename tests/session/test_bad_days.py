@@ -15,7 +15,7 @@ from chaton.session.notices import Ended, Rejected, Sent, Warned
 from chaton.session.sender import WINDOW
 from chaton.wire import frames
 from tests.session.test_refusals import heard, honest, refuse, twist
-from tests.session.world import START, Clock, Person, World, invite, joined, make_room, say, texts
+from tests.session.world import START, Clock, Person, World, invite, joined, make_room, only, say, texts
 
 
 def warnings(person: Person) -> list[tuple[str, int]]:
@@ -37,9 +37,7 @@ def test_a_cut_while_keys_are_published_leaves_no_room_deaf(world: World) -> Non
     room = make_room(ada)
     ben = joined(world, ada, room, "ben")
     ben.restart()
-    while not ben.session.arrival._publishing:
-        ben.carry_out()
-        ben.listen()
+    only(ben, lambda: ben.session.arrival._publishing)
     ben.disconnect()
     assert not ben.session.arrival.settled
     ben.connect()
@@ -196,9 +194,7 @@ def test_newer_keys_that_a_message_names_meanwhile_are_fetched(world: World) -> 
     world.clock.now += HOUR_MS + MINUTE_MS
     ben.session.tick(world.clock.now)
     ben.session.say(room, Text("two"), 1)
-    while not ben.told(Sent):
-        ben.carry_out()
-        ben.listen()
+    only(ben, lambda: ben.told(Sent))
     ada.session.tick(world.clock.now)
     ada.session.say(room, Text("three"), 1)
     world.settle()
@@ -360,13 +356,6 @@ def test_who_makes_a_room_after_a_while_can_be_written_to(world: World) -> None:
     say(ben, room, "hello")
     assert texts(ada) == ["hello"]
     assert not ben.told(Warned)
-
-
-def only(person: Person, until) -> None:
-    """Let one person go on while nobody else hears anything."""
-    while not until():
-        person.carry_out()
-        person.listen()
 
 
 def test_keys_that_come_ahead_of_the_word_that_one_is_admitted(world: World) -> None:

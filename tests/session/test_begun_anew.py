@@ -22,7 +22,7 @@ from tests.session.test_bad_days import stopped
 from tests.session.test_evil_relay import Trio, swap_two
 from tests.session.test_reading import kept, prune, without_keys
 from tests.session.test_refusals import honest, twist
-from tests.session.world import PIN, Person, World, invite, joined, make_room, say
+from tests.session.world import PIN, Person, World, invite, joined, make_room, only, say
 
 
 @dataclass
@@ -337,9 +337,7 @@ def test_a_rejoin_that_loses_the_race_for_its_nick_spoils_no_profile(
         if isinstance(frame, frames.Submit) and session.id == ben.connection:
             world.relay.hub.handle = handle
             ticket = cyd.session.begin(cyd.session.join(link, "ben"))
-            while ticket not in cyd.answers:
-                cyd.carry_out()
-                cyd.listen()
+            only(cyd, lambda: ticket in cyd.answers)
         return handle(session, frame, now)
 
     world.relay.hub.handle = first_cyd

@@ -22,7 +22,7 @@ from chaton.vault.bundle import make_bundle
 from chaton.vault.entropy import system_entropy
 from chaton.wire import frames
 from chaton.wire.codec import PREFIX_BYTES, decode_of_client, decode_of_relay
-from tests.session.world import START, Person, World, invite, joined, make_room, say, texts
+from tests.session.world import START, Person, World, invite, joined, make_room, only, say, texts
 
 Said = tuple[str, int, Sequence[bytes]]
 MOVED: Said = ("head-moved", 0, ())
@@ -648,9 +648,7 @@ def test_a_chain_that_is_over_while_its_keys_are_posted_serves_nobody(world: Wor
     room = make_room(ada)
     ben = joined(world, ada, room, "ben")
     ada.session.say(room, Text("hello"), 1)
-    while not ada.session.room(room).sender.serving:
-        ada.carry_out()
-        ada.listen()
+    only(ada, lambda: ada.session.room(room).sender.serving)
     ada.session.room(room).sender.renew()
     world.settle()
     assert texts(ben) == ["hello"]

@@ -23,7 +23,7 @@ from chaton.wire import frames
 from tests.session.test_keyring import NOW, context
 from tests.session.test_reading import kept, post, without_keys
 from tests.session.test_refusals import heard, honest, refuse, twist
-from tests.session.world import Person, World, joined, make_room, say, texts
+from tests.session.world import Person, World, joined, make_room, only, say, texts
 
 MESSAGE = MessageId(b"m" * 32)
 
@@ -118,12 +118,8 @@ def test_what_follows_a_message_refused_for_good_is_not_sent_again(
     muting = ada.session.begin(ada.session.act(room, acts.mute(ben.identity, muted=True)))
     for ref in (1, 2, 3):
         ben.session.say(room, Text(f"mmf {ref}"), ref)
-    while muting not in ada.answers:
-        ada.carry_out()
-        ada.listen()
-    while not ben.told(Rejected):
-        ben.carry_out()
-        ben.listen()
+    only(ada, lambda: muting in ada.answers)
+    only(ben, lambda: ben.told(Rejected))
     ben.disconnect()
     ada.ask(ada.session.act(room, acts.mute(ben.identity, muted=False)))
     ben.restart()

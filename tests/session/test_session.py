@@ -27,7 +27,7 @@ from chaton.session.notices import (
 )
 from chaton.wire import frames
 from tests.session.test_refusals import heard, refuse
-from tests.session.world import Person, World, invite, joined, make_room, say, texts
+from tests.session.world import Person, World, invite, joined, make_room, only, say, texts
 
 
 def test_two_people_talk(world: World) -> None:
@@ -218,12 +218,8 @@ def test_the_join_of_one_who_is_turned_down_fails_and_says_why(world: World) -> 
     joining = ben.session.begin(ben.session.join(invite(ada, room), "ben"))
     world.settle()
     turning_down = ada.session.begin(ada.session.remove(room, acts.remove(ben.identity, "no room", ban=False)))
-    while turning_down not in ada.answers:
-        ada.carry_out()
-        ada.listen()
-    while joining not in ben.answers:
-        ben.carry_out()
-        ben.listen()
+    only(ada, lambda: turning_down in ada.answers)
+    only(ben, lambda: joining in ben.answers)
     with pytest.raises(Refused, match="no room"):
         ben.ask(ben.session.in_step(room))
 
@@ -495,9 +491,7 @@ def test_a_join_whose_answer_was_lost_is_taken_up_again(world: World, uses: int)
     link = invite(ada, room, uses=uses)
     ben = world.person("ben")
     ben.session.begin(ben.session.join(link, "ben"))
-    while ben.identity not in world.relay.hub.memory.rooms[room].state.members:
-        ben.carry_out()
-        ben.listen()
+    only(ben, lambda: ben.identity in world.relay.hub.memory.rooms[room].state.members)
     ben.disconnect()
     ben.start()
     ben.connect()
@@ -513,9 +507,7 @@ def test_one_who_waits_and_does_not_know_it_takes_up_the_wait_by_the_link_that_i
     room = make_room(ada, approve=True)
     link = invite(ada, room)
     ben.session.begin(ben.session.join(link, "ben"))
-    while ben.identity not in world.relay.hub.memory.rooms[room].state.pending:
-        ben.carry_out()
-        ben.listen()
+    only(ben, lambda: ben.identity in world.relay.hub.memory.rooms[room].state.pending)
     ben.restart()
     world.settle()
     ticket = ben.session.begin(ben.session.join(link, "ben"))
@@ -816,9 +808,7 @@ def test_a_direct_room_is_ready_when_it_is_told(world: World) -> None:
     ada = world.person("ada")
     ben = joined(world, ada, make_room(ada), "ben")
     ticket = ada.session.begin(ada.session.direct(ben.identity))
-    while ticket not in ada.answers:
-        ada.carry_out()
-        ada.listen()
+    only(ada, lambda: ticket in ada.answers)
     assert ada.session.room(ada.answers[ticket]).caught_up
 
 

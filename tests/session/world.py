@@ -273,3 +273,10 @@ def say(person: Person, room: RoomId, text: str, ref: int = 1) -> None:
 
 def texts(person: Person) -> list[str]:
     return [str(said.text) for said in person.told(Said)]
+
+
+def only(person: Person, until: Callable[[], object]) -> None:
+    """Let one person go on while nobody else hears anything."""
+    while not until():
+        person.carry_out()
+        person.listen()
