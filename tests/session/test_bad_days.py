@@ -14,8 +14,8 @@ from chaton.session.content import Text
 from chaton.session.notices import Ended, Rejected, Sent, Warned
 from chaton.session.sender import WINDOW
 from chaton.wire import frames
-from tests.session.test_refusals import heard, honest, refuse, twist
-from tests.session.world import START, Clock, Person, World, invite, joined, make_room, only, say, texts
+from tests.session.test_refusals import heard, held_back, refuse, tell_late, twist
+from tests.session.world import START, Clock, Person, World, invite, joined, make_room, only, say, texts, waiting
 
 
 def warnings(person: Person) -> list[tuple[str, int]]:
@@ -64,21 +64,10 @@ def test_what_is_said_by_one_who_is_out_by_the_log_is_handed_back(world: World) 
     ada = world.person("ada")
     room = make_room(ada)
     ben = joined(world, ada, room, "ben")
-    late: list[frames.AnyRelayFrame] = []
-
-    def hold(number: int, frame: frames.AnyRelayFrame) -> list[frames.AnyRelayFrame]:
-        if number == ben.connection and isinstance(frame, frames.Event):
-            late.append(frame)
-            return []
-        return [frame]
-
-    world.relay.twist = hold
+    late = held_back(world, frames.Event, ben)
     ben.ask(ben.session.act(room, acts.leave()))
     say(ben, room, "one more thing", ref=3)
-    world.relay.twist = lambda _, frame: [frame]
-    for frame in late:
-        world.relay.tell(ben.connection, frame)
-    world.settle()
+    tell_late(world, ben, *late)
     assert [(one.code, one.ref) for one in ben.told(Rejected)] == [("left", 3)]
     assert texts(ada) == []
 
@@ -86,14 +75,10 @@ def test_what_is_said_by_one_who_is_out_by_the_log_is_handed_back(world: World) 
 def test_what_was_said_to_one_who_is_out_by_the_log_is_read(
     world: World, ada: Person, ben: Person, room: RoomId
 ) -> None:
-    late: list[frames.Event] = []
-    twist(world, frames.Event, to=ben, into=lambda event: late.append(event) or [])
+    late = held_back(world, frames.Event, ben)
     say(ada, room, "goodbye")
     ben.ask(ben.session.act(room, acts.leave()))
-    honest(world)
-    for event in late:
-        world.relay.tell(ben.connection, event)
-    world.settle()
+    tell_late(world, ben, *late)
     assert texts(ben) == ["goodbye"]
     assert [ended.code for ended in ben.told(Ended)] == ["left"]
 
@@ -361,9 +346,7 @@ def test_who_makes_a_room_after_a_while_can_be_written_to(world: World) -> None:
 def test_keys_that_come_ahead_of_the_word_that_one_is_admitted(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada, approve=True)
-    ben = world.person("ben")
-    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
-    world.settle()
+    ben = waiting(world, ada, room, "ben")
     ticket = ada.session.begin(ada.session.act(room, acts.admit(ben.identity)))
     only(ada, lambda: ticket in ada.answers)
     ada.session.say(room, Text("welcome"), 1)

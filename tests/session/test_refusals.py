@@ -22,7 +22,7 @@ from chaton.vault.bundle import make_bundle
 from chaton.vault.entropy import system_entropy
 from chaton.wire import frames
 from chaton.wire.codec import PREFIX_BYTES, decode_of_client, decode_of_relay
-from tests.session.world import START, Person, World, invite, joined, make_room, only, say, texts
+from tests.session.world import START, Person, World, invite, joined, make_room, only, say, texts, waiting
 
 Said = tuple[str, int, Sequence[bytes]]
 MOVED: Said = ("head-moved", 0, ())
@@ -56,6 +56,21 @@ def twist(world: World, kind: type, *, to: Person | None = None, into) -> None:
 
 def honest(world: World) -> None:
     world.relay.twist = lambda _, frame: [frame]
+
+
+def held_back(world: World, kind: type, person: Person) -> list:
+    """Keep frames of a kind from somebody; they gather in the list."""
+    late: list = []
+    twist(world, kind, to=person, into=lambda frame: late.append(frame) or [])
+    return late
+
+
+def tell_late(world: World, person: Person, *late: frames.AnyRelayFrame) -> None:
+    """Tell what was held back, and all else as it is."""
+    honest(world)
+    for frame in late:
+        world.relay.tell(person.connection, frame)
+    world.settle()
 
 
 def heard(world: World, kind: type) -> list:
@@ -534,9 +549,7 @@ def test_keys_that_are_refused_for_a_while_are_shown_again(world: World) -> None
 def test_a_log_that_comes_late_is_waited_for_by_one_who_was_admitted_meanwhile(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada, approve=True)
-    ben = world.person("ben")
-    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
-    world.settle()
+    ben = waiting(world, ada, room, "ben")
     ben.disconnect()
     ada.ask(ada.session.act(room, acts.admit(ben.identity)))
     refuse(world, frames.Log, ("limited", 5_000, ()))
@@ -551,9 +564,7 @@ def test_a_log_that_comes_late_is_waited_for_by_one_who_was_admitted_meanwhile(w
 def test_every_hint_has_the_log_looked_at(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada, approve=True)
-    ben = world.person("ben")
-    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
-    world.settle()
+    ben = waiting(world, ada, room, "ben")
     world.relay.tell(ben.connection, frames.LogMoved(room))
     world.settle()
     ada.ask(ada.session.act(room, acts.admit(ben.identity)))
@@ -564,9 +575,7 @@ def test_every_hint_has_the_log_looked_at(world: World) -> None:
 def test_of_two_hints_at_once_one_has_the_log_looked_at(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada, approve=True)
-    ben = world.person("ben")
-    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
-    world.settle()
+    ben = waiting(world, ada, room, "ben")
     twist(world, frames.LogMoved, to=ben, into=lambda hint: [hint, hint])
     world.relay.heard.clear()
     ada.ask(ada.session.act(room, acts.admit(ben.identity)))

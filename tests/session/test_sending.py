@@ -22,7 +22,7 @@ from chaton.vault.parcel import KIND_NEED, Need
 from chaton.wire import frames
 from tests.session.test_keyring import NOW, context
 from tests.session.test_reading import kept, post, without_keys
-from tests.session.test_refusals import heard, honest, refuse, twist
+from tests.session.test_refusals import heard, held_back, refuse, tell_late, twist
 from tests.session.world import Person, World, joined, make_room, only, say, texts
 
 MESSAGE = MessageId(b"m" * 32)
@@ -148,13 +148,10 @@ def test_what_came_back_though_its_answer_was_lost_counts_as_sent(
 def test_what_is_in_the_room_before_the_relay_says_that_it_took_it_is_not_missed(
     world: World, ada: Person, room: RoomId
 ) -> None:
-    late: list[frames.Accepted] = []
-    twist(world, frames.Accepted, to=ada, into=lambda taken: late.append(taken) or [])
+    late = held_back(world, frames.Accepted, ada)
     say(ada, room, "hello")
     assert texts(ada) == ["hello"]
-    honest(world)
-    world.relay.tell(ada.connection, late[0])
-    world.settle()
+    tell_late(world, ada, late[0])
     for _ in range(2):
         world.pass_time(MINUTE_MS)
     assert ada.told(Warned) == []
@@ -162,12 +159,9 @@ def test_what_is_in_the_room_before_the_relay_says_that_it_took_it_is_not_missed
 
 def test_what_is_in_the_room_is_not_refused_any_more(world: World, ada: Person, ben: Person, room: RoomId) -> None:
     """Whatever a relay says of it behind its event."""
-    late: list[frames.Accepted] = []
-    twist(world, frames.Accepted, to=ada, into=lambda taken: late.append(taken) or [])
+    late = held_back(world, frames.Accepted, ada)
     say(ada, room, "hello")
-    honest(world)
-    world.relay.tell(ada.connection, frames.Refused(late[0].ref, "muted", "", 0, []))
-    world.settle()
+    tell_late(world, ada, frames.Refused(late[0].ref, "muted", "", 0, []))
     say(ada, room, "hello again")
     assert (texts(ben), ada.told(Rejected)) == (["hello", "hello again"], [])
 
@@ -175,16 +169,12 @@ def test_what_is_in_the_room_is_not_refused_any_more(world: World, ada: Person, 
 def test_only_so_many_messages_are_sent_before_the_relay_answers(
     world: World, ada: Person, ben: Person, room: RoomId
 ) -> None:
-    late: list[frames.Accepted] = []
-    twist(world, frames.Accepted, to=ada, into=lambda taken: late.append(taken) or [])
+    late = held_back(world, frames.Accepted, ada)
     said = [str(number) for number in range(WINDOW + 2)]
     for text in said:
         say(ada, room, text)
     assert len(heard(world, frames.Send)) == len(late) == WINDOW
-    honest(world)
-    for taken in late:
-        world.relay.tell(ada.connection, taken)
-    world.settle()
+    tell_late(world, ada, *late)
     assert texts(ben) == said
 
 

@@ -26,8 +26,8 @@ from chaton.session.notices import (
     Warned,
 )
 from chaton.wire import frames
-from tests.session.test_refusals import heard, refuse
-from tests.session.world import Person, World, invite, joined, make_room, only, say, texts
+from tests.session.test_refusals import heard, held_back, refuse, tell_late
+from tests.session.world import Person, World, invite, joined, make_room, only, say, texts, waiting
 
 
 def test_two_people_talk(world: World) -> None:
@@ -182,9 +182,7 @@ def test_a_pending_one_restarts_and_is_admitted(world: World) -> None:
 def test_what_happens_in_a_room_is_not_the_end_for_one_who_waits(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada, approve=True)
-    ben = world.person("ben")
-    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
-    world.settle()
+    ben = waiting(world, ada, room, "ben")
     ada.ask(ada.session.act(room, acts.info(None, "ben waits")))
     ben.restart()
     world.settle()
@@ -198,9 +196,7 @@ def test_what_happens_in_a_room_is_not_the_end_for_one_who_waits(world: World) -
 def test_one_who_waits_is_told_to_be_turned_down(world: World, online: bool) -> None:
     ada = world.person("ada")
     room = make_room(ada, approve=True)
-    ben = world.person("ben")
-    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
-    world.settle()
+    ben = waiting(world, ada, room, "ben")
     if not online:
         ben.disconnect()
     ada.ask(ada.session.remove(room, acts.remove(ben.identity, "no room", ban=False)))
@@ -330,23 +326,12 @@ def test_a_sender_waits_for_the_removal_that_the_relay_knows_already(world: Worl
     room = make_room(ada)
     ben, cyd = joined(world, ada, room, "ben"), joined(world, ada, room, "cyd")
     say(ben, room, "one")
-    late: list[frames.AnyRelayFrame] = []
-
-    def twist(number: int, frame: frames.AnyRelayFrame) -> list[frames.AnyRelayFrame]:
-        if number == ben.connection and isinstance(frame, frames.Event):
-            late.append(frame)
-            return []
-        return [frame]
-
-    world.relay.twist = twist
+    late = held_back(world, frames.Event, ben)
     ada.ask(ada.session.remove(room, acts.remove(cyd.identity, "", ban=False)))
     say(ben, room, "two")
     assert texts(ada) == ["one"]
     assert ben.session.rooms[room].outbox[0].attempts == 1
-    world.relay.twist = lambda _, frame: [frame]
-    for frame in late:
-        world.relay.tell(ben.connection, frame)
-    world.settle()
+    tell_late(world, ben, *late)
     assert texts(ada) == ["one", "two"]
     assert not ada.told(Warned)
 
@@ -710,9 +695,7 @@ def test_who_makes_a_room_is_told_to_be_in_it(world: World) -> None:
 def test_who_is_admitted_is_told_what_led_to_it_first(world: World) -> None:
     ada = world.person("ada")
     room = make_room(ada, approve=True)
-    ben = world.person("ben")
-    ben.session.begin(ben.session.join(invite(ada, room), "ben"))
-    world.settle()
+    ben = waiting(world, ada, room, "ben")
     ada.ask(ada.session.act(room, acts.admit(ben.identity)))
     told = [type(notice) for notice in ben.notices if isinstance(notice, MemberChanged | Joined)]
     assert told == [MemberChanged, Joined]

@@ -11,7 +11,7 @@ from chaton.session.notices import Redacted, Said
 from chaton.session.thread import Post, Result, Thread
 from chaton.wire import frames
 from tests.session.test_inbox import again, backlog
-from tests.session.test_refusals import honest, refuse, twist
+from tests.session.test_refusals import held_back, refuse, tell_late
 from tests.session.world import Person, World, invite, joined, say, texts
 
 LINE = MessageId(b"m" * 32)
@@ -64,15 +64,11 @@ def test_who_has_come_back_hides_by_the_rank_that_they_have_now(ada: Person, ben
 def test_what_one_has_said_and_hears_of_after_leaving_is_hidden_all_the_same(
     world: World, ada: Person, ben: Person, room: RoomId
 ) -> None:
-    late: list[frames.Event] = []
-    twist(world, frames.Event, to=ben, into=lambda event: late.append(event) or [])
+    late = held_back(world, frames.Event, ben)
     say(ben, room, "mine")
     ada.ask(ada.session.act(room, acts.redact(ada.told(Said)[0].id)))
     ben.ask(ben.session.act(room, acts.leave()))
-    honest(world)
-    for event in late:
-        world.relay.tell(ben.connection, event)
-    world.settle()
+    tell_late(world, ben, *late)
     assert len(ben.told(Redacted)) == 1
     for _ in range(2):
         assert ben.session.rooms[room].timeline.backlog() == []

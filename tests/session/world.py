@@ -266,6 +266,14 @@ def joined(world: World, admin: Person, room: RoomId, name: str, **how: int) -> 
     return person
 
 
+def waiting(world: World, admin: Person, room: RoomId, name: str) -> Person:
+    """Somebody who has asked to be let in."""
+    person = world.person(name)
+    person.session.begin(person.session.join(invite(admin, room), name))
+    world.settle()
+    return person
+
+
 def say(person: Person, room: RoomId, text: str, ref: int = 1) -> None:
     person.session.say(room, Text(text), ref)
     person.world.settle()
