@@ -17,4 +17,4 @@ def fresh_entropy(size: int) -> bytes:
     """
     # Under a secret random key a hash of anything is as random as its key: if the generator is good, the clock is
     # welcome to be anything.
-    return blake2b(time.time_ns().to_bytes(8), key=system_entropy(_KEY_BYTES), digest_size=size).digest()
+    return blake2b(time.time_ns().to_bytes(8, signed=True), key=system_entropy(_KEY_BYTES), digest_size=size).digest()

@@ -137,8 +137,8 @@ class Sender:
         """Tell, once, that the relay has taken what one has said and does not show it."""
         late = any(self.context.now - at >= SHOWN_AFTER_MS for at in self.accepted.values())
         if late and not self.missed:
-            detail = "the relay has taken what you said and does not show it: it is slow, or holds this room back"
-            self.context.tell(Warned(self.view.room, "held-back", clean_line(detail)))
+            detail = "the relay has taken what you said and does not show it: it is slow, or holds this room back; "
+            self._warn("held-back", detail + "ask the others over another channel")
         self.missed = late
 
     def need(self, asker: Identity, need: Need) -> None:
@@ -283,7 +283,10 @@ class Sender:
         if new:
             names = ", ".join(map(self.shown_name, new[:5])) + (f" and {len(new) - 5} more" if len(new) > 5 else "")  # noqa: PLR2004
             detail = f"{names} cannot be reached yet: no current keys of theirs; they will not read what is sent now"
-            self.context.tell(Warned(self.view.room, "unreachable", clean_line(detail)))
+            self._warn("unreachable", detail)
+
+    def _warn(self, code: str, detail: str) -> None:
+        self.context.tell(Warned(self.view.room, code, clean_line(detail)))
 
     def _transmit(self, entry: OutboxEntry) -> None:
         self.under_way.add(entry.number)
